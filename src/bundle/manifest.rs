@@ -1,0 +1,199 @@
+//! prism.yaml: what an author may say about a submission, read strictly.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::error::{BundleError, ManifestPlace, shown};
+use super::manifest_guard;
+
+const FILE_NAMES: [&str; 2] = ["prism.yaml", "prism.yml"];
+const MAX_NAME_BYTES: usize = 64;
+const MAX_REASON_CHARACTERS: usize = 300;
+
+/// The content of prism.yaml. Every key is optional; unknown keys are errors.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Manifest {
+    /// `full`, or absent. The earlier contract had more kinds, which are not accepted here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Family that the architecture belongs to, in the author's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub architecture_id: Option<String>,
+    /// Title of the submission.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Version in the author's counting; a number is taken as text.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "text_or_number"
+    )]
+    pub version: Option<String>,
+    /// What it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Who made it. Not an identity: nothing is credited by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    /// Name of a reference tokenizer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokenizer: Option<String>,
+    /// The script that defines the model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub architecture: Option<Section>,
+    /// The script that trains it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub training: Option<Section>,
+}
+
+/// One role in prism.yaml.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Section {
+    /// `path` or `path::symbol`, relative to the top of the bundle.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entrypoint: Option<String>,
+    /// Name of the function, in place of `::symbol`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub factory: Option<String>,
+    /// As `factory`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub function: Option<String>,
+    /// As `factory`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entry: Option<String>,
+    /// Further files of the role: a path or a list of paths. Each must exist.
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "one_or_many"
+    )]
+    pub files: Vec<String>,
+}
+
+/// A manifest and the file it came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Source<'a> {
+    pub path: &'a str,
+    pub bytes: &'a [u8],
+}
+
+/// The manifest at the top of the bundle, if there is one.
+///
+/// # Errors
+/// [`BundleError::Manifest`] when both spellings of the file name are there.
+pub(super) fn find(files: &BTreeMap<String, Vec<u8>>) -> Result<Option<Source<'_>>, BundleError> {
+    let mut found = FILE_NAMES
+        .iter()
+        .filter_map(|&path| files.get(path).map(|bytes| Source { path, bytes }));
+    let first = found.next();
+    match found.next() {
+        Some(second) => Err(refused(
+            second.path,
+            ManifestPlace::WholeFile,
+            "prism.yaml and prism.yml are both there, expected one".to_owned(),
+        )),
+        None => Ok(first),
+    }
+}
+
+/// Reads the manifest.
+///
+/// # Errors
+/// [`BundleError::Manifest`] with line and column, or [`BundleError::Kind`].
+pub(super) fn read(source: &Source<'_>) -> Result<Manifest, BundleError> {
+    let text = manifest_guard::check(source.bytes)
+        .map_err(|refusal| refused(source.path, refusal.place, refusal.reason))?;
+    let manifest: Option<Manifest> = serde_yaml::from_str(text).map_err(|error| {
+        let (place, reason) = located(&error);
+        refused(source.path, place, reason)
+    })?;
+    let manifest = manifest.unwrap_or_default();
+    match manifest.kind.as_deref() {
+        None | Some("full") => {}
+        Some(kind @ ("architecture_only" | "training_for_arch")) => {
+            return Err(BundleError::Kind {
+                path: source.path.to_owned(),
+                got: kind.to_owned(),
+            });
+        }
+        Some(kind) => {
+            let reason = format!("kind: got {}, expected \"full\"", shown(kind.as_bytes()));
+            return Err(refused(source.path, ManifestPlace::WholeFile, reason));
+        }
+    }
+    if let Some(tokenizer) = &manifest.tokenizer
+        && !is_name(tokenizer)
+    {
+        let reason = format!(
+            "tokenizer: got {}, expected a name of at most {MAX_NAME_BYTES} letters, digits, dots, dashes and underscores",
+            shown(tokenizer.as_bytes())
+        );
+        return Err(refused(source.path, ManifestPlace::WholeFile, reason));
+    }
+    Ok(manifest)
+}
+
+/// Place and message of a parser error, which writes the place into the message.
+fn located(error: &serde_yaml::Error) -> (ManifestPlace, String) {
+    let message = error.to_string();
+    let Some(location) = error.location() else {
+        return (ManifestPlace::WholeFile, message);
+    };
+    let (line, column) = (location.line(), location.column());
+    let suffix = format!(" at line {line} column {column}");
+    let reason = message.strip_suffix(&suffix).unwrap_or(&message).to_owned();
+    (ManifestPlace::At { line, column }, reason)
+}
+
+/// Shorthand for a [`BundleError::Manifest`]. The reason may quote the manifest at any length, so it
+/// is cut.
+pub(super) fn refused(path: &str, place: ManifestPlace, mut reason: String) -> BundleError {
+    if let Some((cut, _)) = reason.char_indices().nth(MAX_REASON_CHARACTERS) {
+        reason.truncate(cut);
+        reason.push_str("...");
+    }
+    BundleError::Manifest {
+        path: path.to_owned(),
+        place,
+        reason,
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    !text.is_empty() && text.len() <= MAX_NAME_BYTES && text.bytes().all(plain)
+}
+
+fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a path or a list of paths")]
+    enum OneOrMany {
+        None,
+        One(String),
+        Many(Vec<String>),
+    }
+    Ok(match OneOrMany::deserialize(deserializer)? {
+        OneOrMany::None => Vec::new(),
+        OneOrMany::One(path) => vec![path],
+        OneOrMany::Many(paths) => paths,
+    })
+}
+
+fn text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected text or a number")]
+    enum TextOrNumber {
+        None,
+        Text(String),
+        Whole(i64),
+        Decimal(f64),
+    }
+    Ok(match TextOrNumber::deserialize(deserializer)? {
+        TextOrNumber::None => None,
+        TextOrNumber::Text(text) => Some(text),
+        TextOrNumber::Whole(number) => Some(number.to_string()),
+        // `{:?}` keeps the decimal point of 1.0.
+        TextOrNumber::Decimal(number) => Some(format!("{number:?}")),
+    })
+}

@@ -1,0 +1,150 @@
+//! What is printed: tables for people, JSON for programs. A closed pipe is the reader's choice, not an error.
+
+use std::io::Write;
+
+use prism::config::Config;
+use prism::exit;
+use prism::pipeline::{Board, Outcome, Report};
+use serde::Serialize;
+
+use super::{Complaint, Format};
+
+/// Prints on stdout.
+pub fn print(text: &str) -> Result<(), Complaint> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Complaint::new(
+            exit::INFRASTRUCTURE,
+            format!("stdout: {error}"),
+            "check where the output goes",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Prints a value as JSON.
+pub fn json(value: &impl Serialize) -> Result<(), Complaint> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| {
+        Complaint::new(
+            exit::INFRASTRUCTURE,
+            error,
+            "please report this fault of prism",
+        )
+    })?;
+    print(&format!("{text}\n"))
+}
+
+/// Prints an error on stderr; with `--format json` as an object, so that programs read it too.
+pub fn complain(format: Format, complaint: &Complaint) {
+    match format {
+        Format::Text => eprintln!("prism: {}\n  hint: {}", complaint.message, complaint.hint),
+        Format::Json => {
+            let object = serde_json::json!({
+                "error": complaint.message, "hint": complaint.hint, "exit_code": complaint.code,
+            });
+            eprintln!("{object}");
+        }
+    }
+}
+
+/// Prints the configuration in force, in the form of its file.
+pub fn config(format: Format, config: &Config) -> Result<(), Complaint> {
+    match format {
+        Format::Json => json(config),
+        Format::Text => {
+            let text = serde_yaml::to_string(config).map_err(|error| {
+                Complaint::new(
+                    exit::INFRASTRUCTURE,
+                    error,
+                    "please report this fault of prism",
+                )
+            })?;
+            print(&text)
+        }
+    }
+}
+
+/// Prints what a run of the pipeline did.
+pub fn report(format: Format, report: &Report) -> Result<(), Complaint> {
+    if format == Format::Json {
+        return json(report);
+    }
+    let mut text = String::new();
+    for outcome in &report.processed {
+        text.push_str(&outcome_lines(outcome));
+    }
+    for line in &report.infrastructure {
+        text.push_str(&format!("not measured  {line}\n"));
+    }
+    if report.known > 0 {
+        text.push_str(&format!("{} known already\n", report.known));
+    }
+    for line in &report.waiting {
+        text.push_str(&format!("waiting       {line}\n"));
+    }
+    for line in &report.ignored {
+        text.push_str(&format!("ignored       {line}\n"));
+    }
+    text.push_str(&board(&report.board));
+    print(&text)
+}
+
+fn outcome_lines(outcome: &Outcome) -> String {
+    let state = serde_json::to_value(outcome.state).ok();
+    let state = state
+        .as_ref()
+        .and_then(|state| state.as_str())
+        .unwrap_or("?");
+    let mut text = format!("{state:<13} {}  {}\n", outcome.submission_id, outcome.name);
+    if let Some(reason) = &outcome.reason {
+        text.push_str(&format!(
+            "              {}: {}\n",
+            reason.rule_id, reason.message
+        ));
+        text.push_str(&format!("              hint: {}\n", reason.hint));
+    }
+    text
+}
+
+/// The leaderboard as a table.
+pub fn board(board: &Board) -> String {
+    let mut text = String::from("\nleaderboard\n");
+    if board.leaderboard.rows.is_empty() {
+        text.push_str("  no score-eligible submission yet\n");
+    } else {
+        text.push_str("  rank  score     bpb      two-part  held-out delta  submission\n");
+    }
+    for row in &board.leaderboard.rows {
+        let optional = |value: Option<f64>| {
+            value.map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"))
+        };
+        text.push_str(&format!(
+            "  {:>4}  {:.6}  {:<7.4}  {:<8}  {:<14}  {}{}\n",
+            row.rank,
+            row.final_score,
+            row.prequential_bpb,
+            optional(row.two_part_bpb),
+            optional(row.heldout_delta),
+            row.submission_id,
+            if row.flags.is_empty() {
+                String::new()
+            } else {
+                format!("  [{}]", row.flags.join(", "))
+            },
+        ));
+    }
+    if !board.ineligible.is_empty() {
+        text.push_str("\nmeasured, not ranked (isolation weaker than the contest asks for)\n");
+        text.push_str("  score     bpb      isolation  submission\n");
+        for row in &board.ineligible {
+            text.push_str(&format!(
+                "  {:.6}  {:<7.4}  {:<9}  {}\n",
+                row.final_score, row.prequential_bpb, row.isolation, row.submission_id
+            ));
+        }
+    }
+    text
+}

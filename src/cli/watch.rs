@@ -1,0 +1,83 @@
+//! `prism watch`: stay, and process whatever arrives. While nothing arrives it sleeps in the kernel.
+
+use std::time::Duration;
+
+use prism::config::Config;
+use prism::exit;
+use prism::intake::{Inbox, Next, Seen, Wake, Watch};
+use prism::pipeline::Pipeline;
+use prism::progress::{Progress, Show};
+
+use super::run::{complaint, intake_complaint};
+use super::{Complaint, Global, output};
+
+pub fn watch(config: &Config, global: &Global) -> Result<u8, Complaint> {
+    let progress = Progress::new(if global.quiet {
+        Show::Quiet
+    } else {
+        Show::News
+    });
+    let pipeline = Pipeline::open(config, &progress).map_err(complaint)?;
+    let mut inbox = Inbox::new(
+        &config.inbox,
+        Duration::from_millis(config.intake.settle_ms),
+    );
+    let watch = Watch::new(
+        &config.inbox,
+        Duration::from_millis(config.intake.rescan_ms),
+    );
+    let mut first = true;
+    let mut result = Ok(exit::OK);
+    progress.line(&format!("watching {}", config.inbox.display()));
+    watch.run(|wake| {
+        if let Wake::EventsLost(error) = &wake {
+            progress.line(&format!("{error}; {}", error.hint()));
+        }
+        match look(&pipeline, &mut inbox, global, first) {
+            Ok(next) => {
+                first = false;
+                next
+            }
+            Err(complaint) => {
+                result = Err(complaint);
+                Next::Stop
+            }
+        }
+    });
+    result
+}
+
+/// One look and what follows from it. At the first look work that a killed run left is taken up, too.
+fn look(
+    pipeline: &Pipeline<'_>,
+    inbox: &mut Inbox,
+    global: &Global,
+    first: bool,
+) -> Result<Next, Complaint> {
+    let seen = inbox.look().map_err(intake_complaint)?;
+    let again = seen.iter().filter_map(|seen| match seen {
+        Seen::Waiting { look_again_in, .. } => Some(*look_again_in),
+        Seen::Ready(_) | Seen::Ignored { .. } => None,
+    });
+    let next = again.min().map_or(Next::WaitForChange, Next::LookAgainIn);
+    let news = seen
+        .iter()
+        .any(|seen| !matches!(seen, Seen::Waiting { .. }));
+    if !news && !first {
+        return Ok(next);
+    }
+    let mut changed = Vec::new();
+    let report = pipeline.run(seen, &mut changed).map_err(complaint)?;
+    for path in &changed {
+        inbox.offer_again(path);
+    }
+    if !report.processed.is_empty() || !report.infrastructure.is_empty() {
+        output::report(global.format, &report)?;
+    }
+    let retry = !changed.is_empty() || !report.infrastructure.is_empty();
+    Ok(if retry {
+        Next::LookAgainIn(Duration::from_secs(1))
+    } else {
+        next
+    })
+}

@@ -1,0 +1,97 @@
+//! The locked corpus: text that is fixed, verified, and shown to a submission only after it was predicted.
+//!
+//! [`lock`] makes one from text as people have it, [`verify`] checks every byte of it, [`read`] yields documents in
+//! their locked order, [`tokenizer`] turns them into ids and [`stream`] cuts the ids into the lanes of a run.
+
+pub mod lock;
+pub mod manifest;
+pub mod read;
+pub mod stream;
+pub mod tokenizer;
+pub mod verify;
+
+use std::path::PathBuf;
+
+/// One document of a split.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Document {
+    /// Stable name; its hash decides the split.
+    pub id: String,
+    /// The text, whole.
+    pub text: String,
+}
+
+/// What is wrong with a corpus, its tokenizers or the text it is made of.
+///
+/// No variant carries text of a document: val and test are secret, also in error messages.
+#[derive(Debug, thiserror::Error)]
+pub enum DatasetError {
+    #[error("{path}: {source}")]
+    Io {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("{path} is not a corpus manifest: {reason}")]
+    Manifest { path: PathBuf, reason: String },
+    #[error(
+        "{path}: got sha256 {got} over {got_bytes} bytes, expected {expected} over {expected_bytes} bytes"
+    )]
+    Shard {
+        path: PathBuf,
+        got: String,
+        got_bytes: u64,
+        expected: String,
+        expected_bytes: u64,
+    },
+    #[error("{path}:{line}: {reason}")]
+    Line {
+        path: PathBuf,
+        line: usize,
+        reason: String,
+    },
+    #[error("{path}: {reason}")]
+    Source { path: PathBuf, reason: String },
+    #[error("the corpus is not as its manifest says: {}", .problems.join("; "))]
+    Verify { problems: Vec<String> },
+    #[error("tokenizer {name}: {reason}")]
+    Tokenizer { name: String, reason: String },
+    #[error(
+        "tokenizer {name} does not give document {document} back: first difference at byte {byte}"
+    )]
+    Lossy {
+        name: String,
+        document: String,
+        byte: usize,
+    },
+    #[error("{tokens} tokens cannot fill {lanes} lanes: got {tokens}, expected at least {}", 2 * .lanes)]
+    TooFewTokens { tokens: usize, lanes: usize },
+}
+
+impl DatasetError {
+    /// What a person can do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Io { .. } => "check that the path exists, is readable and that the disk has room",
+            Self::Manifest { .. } => {
+                "name the folder that `prism data lock` wrote as corpus.root, or lock it again"
+            }
+            Self::Shard { .. } | Self::Verify { .. } => {
+                "the corpus changed after it was locked: restore it from its source, then run `prism data verify`"
+            }
+            Self::Line { .. } | Self::Source { .. } => "mend or remove that file, then lock again",
+            Self::Tokenizer { .. } => {
+                "put <name>.json into corpus.tokenizers, or use bytes or prism-4096"
+            }
+            Self::Lossy { .. } => {
+                "use a tokenizer without normalisation: every byte must come back"
+            }
+            Self::TooFewTokens { .. } => "use a smaller batch_size or a larger budget.bytes",
+        }
+    }
+}
+
+pub(crate) fn at(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> DatasetError {
+    let path = path.into();
+    move |source| DatasetError::Io { path, source }
+}

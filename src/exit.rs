@@ -1,0 +1,21 @@
+//! Exit codes. They speak of the pipeline only: a rejected or failed submission is work well done.
+
+use std::process::ExitCode;
+
+/// The pipeline did its job, whatever the verdicts.
+pub const OK: u8 = 0;
+/// `prism review` only: at least one submission is rejected.
+pub const REVIEW_REJECTED: u8 = 1;
+/// The command line is wrong (clap's own code, too).
+pub const USAGE: u8 = 2;
+/// The configuration is wrong.
+pub const CONFIGURATION: u8 = 3;
+/// Files, corpus, sandbox, python or device failed; what was to be measured is tried again on the next run.
+pub const INFRASTRUCTURE: u8 = 4;
+/// Another prism holds the outbox.
+pub const BUSY: u8 = 5;
+
+/// A code for the operating system.
+pub fn code(number: u8) -> ExitCode {
+    ExitCode::from(number)
+}

@@ -1,0 +1,16 @@
+//! PRISM measures untrusted learners honestly: zips in an inbox, prequential bits per byte in an outbox.
+//!
+//! A batch pipeline of rooms that data walks through in one direction; [`pipeline`] shows the order on one screen.
+
+pub mod bundle;
+pub mod config;
+pub mod dataset;
+pub mod exit;
+pub mod intake;
+pub mod outbox;
+pub mod pipeline;
+pub mod progress;
+pub mod referee;
+pub mod review;
+pub mod sandbox;
+pub mod score;

@@ -1,0 +1,96 @@
+//! The outbox: everything about every submission, as files that appear whole or not at all.
+//!
+//! `outbox/<submission_id>/` holds one submission; `leaderboard.json` and `weights.json` are derived from the rest and can be
+//! made again at any time. Names that start with a dot are ours alone: `.work/` (runs in progress), `.private/` (logs
+//! that may hold secret text), `.lock`, `.secret`.
+
+pub mod atomic;
+pub mod lock;
+pub mod schema;
+pub mod secret;
+pub mod status;
+
+use std::path::{Path, PathBuf};
+
+/// What can go wrong when files are published.
+#[derive(Debug, thiserror::Error)]
+pub enum OutboxError {
+    #[error("{path}: {source}")]
+    Io {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("{path} does not fit its schema {schema}: {}", .problems.join("; "))]
+    Schema {
+        path: PathBuf,
+        schema: &'static str,
+        problems: Vec<String>,
+    },
+    #[error("{path} cannot be read: {reason}")]
+    Unreadable { path: PathBuf, reason: String },
+    #[error("another prism is at work on the outbox {outbox}")]
+    Busy { outbox: PathBuf },
+}
+
+impl OutboxError {
+    /// What a person can do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Io { .. } => {
+                "check that the outbox exists, is writable and that the disk has room"
+            }
+            Self::Schema { .. } => {
+                "this is a fault of prism: please report it with the file's name"
+            }
+            Self::Unreadable { .. } => {
+                "move that file away; the submission is then processed again"
+            }
+            Self::Busy { .. } => "wait for it to end; a lock of a dead process frees itself",
+        }
+    }
+}
+
+pub(crate) fn at(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> OutboxError {
+    let path = path.into();
+    move |source| OutboxError::Io { path, source }
+}
+
+/// Names inside an outbox.
+#[derive(Debug, Clone)]
+pub struct Outbox {
+    pub root: PathBuf,
+}
+
+impl Outbox {
+    pub fn new(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+        }
+    }
+
+    /// Creates the folders, the private ones closed to others.
+    pub fn create(&self) -> Result<(), OutboxError> {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::create_dir_all(&self.root).map_err(at(&self.root))?;
+        for folder in [self.root.join(".work"), self.root.join(".private")] {
+            std::fs::create_dir_all(&folder).map_err(at(&folder))?;
+            std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700))
+                .map_err(at(&folder))?;
+        }
+        Ok(())
+    }
+
+    pub fn submission(&self, id: &str) -> PathBuf {
+        self.root.join(id)
+    }
+
+    /// Where a run of this submission works; removed when its results are published.
+    pub fn work(&self, id: &str) -> PathBuf {
+        self.root.join(".work").join(id)
+    }
+
+    /// Logs that could quote held-out text: for the operator only.
+    pub fn private(&self, id: &str) -> PathBuf {
+        self.root.join(".private").join(id)
+    }
+}

@@ -1,0 +1,102 @@
+//! The JSON Schemas of every file that crosses the border, embedded; checked on write and on read.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::OutboxError;
+
+macro_rules! schemas {
+    ($($variant:ident $name:literal $file:literal;)*) => {
+        /// A kind of file that crosses the border.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Schema { $($variant),* }
+
+        impl Schema {
+            pub const ALL: &[Schema] = &[$(Schema::$variant),*];
+
+            /// Its name for `prism schema NAME`.
+            pub fn name(self) -> &'static str {
+                match self { $(Schema::$variant => $name),* }
+            }
+
+            /// The schema's text.
+            pub fn text(self) -> &'static str {
+                match self { $(Schema::$variant => include_str!(concat!("../../schemas/", $file))),* }
+            }
+        }
+    };
+}
+
+schemas! {
+    RunManifest "prism_run_manifest.v2" "prism_run_manifest.v2.schema.json";
+    Status "status" "status.schema.json";
+    Review "review" "review.schema.json";
+    Leaderboard "leaderboard" "leaderboard.schema.json";
+    Weights "weights" "weights.schema.json";
+    Rescore "rescore" "rescore.schema.json";
+    LockedData "locked_data" "locked_data.schema.json";
+    ArchitectureGraph "architecture_graph" "architecture_graph.schema.json";
+}
+
+/// Checks a value; the error names at most eight places.
+pub fn check(path: &Path, schema: Schema, value: &Value) -> Result<(), OutboxError> {
+    let broken = |problems| OutboxError::Schema {
+        path: path.to_owned(),
+        schema: schema.name(),
+        problems,
+    };
+    let text: Value = serde_json::from_str(schema.text())
+        .map_err(|error| broken(vec![format!("the schema itself: {error}")]))?;
+    let validator = jsonschema::validator_for(&text)
+        .map_err(|error| broken(vec![format!("the schema itself: {error}")]))?;
+    let problems: Vec<String> = validator
+        .iter_errors(value)
+        .take(8)
+        .map(|error| {
+            let place = error.instance_path().to_string();
+            format!("{}: {error}", if place.is_empty() { "/" } else { &place })
+        })
+        .collect();
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(broken(problems))
+    }
+}
+
+/// Reads a JSON file and checks it.
+pub fn read(path: &Path, schema: Schema, max_bytes: u64) -> Result<Value, OutboxError> {
+    let unreadable = |reason: String| OutboxError::Unreadable {
+        path: path.to_owned(),
+        reason,
+    };
+    let length = std::fs::metadata(path).map_err(super::at(path))?.len();
+    if length > max_bytes {
+        return Err(unreadable(format!(
+            "got {length} bytes, expected at most {max_bytes}"
+        )));
+    }
+    let bytes = std::fs::read(path).map_err(super::at(path))?;
+    let value = serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?;
+    check(path, schema, &value)?;
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_schema_is_one() {
+        for schema in Schema::ALL {
+            let text: Value = serde_json::from_str(schema.text()).unwrap();
+            jsonschema::validator_for(&text).unwrap();
+            assert_eq!(
+                text["$id"],
+                format!("urn:prism:schema:{}", schema.name()),
+                "{schema:?}"
+            );
+        }
+    }
+}

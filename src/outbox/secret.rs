@@ -1,0 +1,51 @@
+//! The operator's secret: 32 random bytes that decide when runs are probed. It never leaves the outbox;
+//! a run's own key is derived from it and published in the run's manifest when the run is over.
+
+use std::fs;
+use std::os::unix::fs::OpenOptionsExt;
+
+use sha2::{Digest, Sha256};
+
+use super::{Outbox, OutboxError, at};
+
+/// The key of one run: sha256 over the operator's secret and the submission's id.
+pub fn run_key(outbox: &Outbox, submission_id: &str) -> Result<[u8; 32], OutboxError> {
+    let secret = operator_secret(outbox)?;
+    let mut hash = Sha256::new();
+    hash.update(b"prism-run-key\0");
+    hash.update(secret);
+    hash.update(submission_id.as_bytes());
+    Ok(hash.finalize().into())
+}
+
+fn operator_secret(outbox: &Outbox) -> Result<[u8; 32], OutboxError> {
+    let path = outbox.root.join(".secret");
+    match fs::read(&path) {
+        Ok(bytes) => bytes
+            .try_into()
+            .map_err(|bytes: Vec<u8>| OutboxError::Unreadable {
+                path: path.clone(),
+                reason: format!("got {} bytes, expected 32", bytes.len()),
+            }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let mut secret = [0; 32];
+            let source = fs::File::open("/dev/urandom");
+            source
+                .and_then(|mut file| std::io::Read::read_exact(&mut file, &mut secret))
+                .map_err(at("/dev/urandom"))?;
+            let draft = outbox.root.join(".secret.tmp");
+            let mut file = fs::File::options()
+                .create(true)
+                .truncate(true)
+                .write(true)
+                .mode(0o600)
+                .open(&draft)
+                .map_err(at(&draft))?;
+            std::io::Write::write_all(&mut file, &secret).map_err(at(&draft))?;
+            file.sync_all().map_err(at(&draft))?;
+            super::atomic::publish(&draft, &path)?;
+            Ok(secret)
+        }
+        Err(source) => Err(OutboxError::Io { path, source }),
+    }
+}

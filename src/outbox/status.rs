@@ -1,0 +1,206 @@
+//! `status.json`: where a submission is, why, and when it got there.
+
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use super::schema::{self, Schema};
+use super::{Outbox, OutboxError, atomic};
+
+pub const SCHEMA_VERSION: &str = "prism_status.v1";
+const MAX_STATUS_BYTES: u64 = 1 << 20;
+
+/// The rooms a submission has passed. The last four are final, but for `held`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// The file was seen and has an id.
+    Received,
+    /// The archive is sound and has both scripts.
+    Bundled,
+    /// The static review accepted it; it waits for the device.
+    Reviewed,
+    /// The referee is at work on it.
+    Measuring,
+    /// Streams are on disk.
+    Measured,
+    Scored,
+    Rejected,
+    Failed,
+    Held,
+}
+
+/// The submission's verdict: the second axis, beside the pipeline's own status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    Scored,
+    Rejected,
+    Failed,
+    Held,
+}
+
+/// Why, and what its author or the operator can do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reason {
+    pub rule_id: String,
+    pub message: String,
+    pub hint: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Transition {
+    pub state: State,
+    /// RFC 3339, UTC, milliseconds.
+    pub at: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Status {
+    pub schema_version: String,
+    pub submission_id: String,
+    /// File name in the inbox.
+    pub name: String,
+    /// None for a file that was too large to be read.
+    pub archive_sha256: Option<String>,
+    pub hotkey: Option<String>,
+    /// When it was first seen, RFC 3339: what breaks ties on the leaderboard.
+    pub accepted_at: String,
+    pub state: State,
+    pub verdict: Option<Verdict>,
+    pub reason: Option<Reason>,
+    /// Runs begun, those that ended in an infrastructure failure included.
+    pub attempts: u32,
+    pub transitions: Vec<Transition>,
+}
+
+impl Status {
+    pub fn new(
+        submission_id: &str,
+        name: &str,
+        archive_sha256: Option<&str>,
+        now: SystemTime,
+    ) -> Self {
+        let at = rfc3339(now);
+        Self {
+            schema_version: SCHEMA_VERSION.to_owned(),
+            submission_id: submission_id.to_owned(),
+            name: name.to_owned(),
+            archive_sha256: archive_sha256.map(str::to_owned),
+            hotkey: None,
+            accepted_at: at.clone(),
+            state: State::Received,
+            verdict: None,
+            reason: None,
+            attempts: 0,
+            transitions: vec![Transition {
+                state: State::Received,
+                at,
+            }],
+        }
+    }
+
+    /// Whether nothing more will happen to it.
+    pub fn is_final(&self) -> bool {
+        matches!(self.state, State::Scored | State::Rejected | State::Failed)
+    }
+
+    /// Goes to a state that is not a verdict.
+    pub fn advance(&mut self, state: State, now: SystemTime) {
+        self.state = state;
+        self.transitions.push(Transition {
+            state,
+            at: rfc3339(now),
+        });
+    }
+
+    /// Ends with a verdict.
+    pub fn conclude(&mut self, verdict: Verdict, reason: Option<Reason>, now: SystemTime) {
+        self.verdict = Some(verdict);
+        self.reason = reason;
+        let state = match verdict {
+            Verdict::Scored => State::Scored,
+            Verdict::Rejected => State::Rejected,
+            Verdict::Failed => State::Failed,
+            Verdict::Held => State::Held,
+        };
+        self.advance(state, now);
+    }
+
+    /// Reads a submission's status; none if it has no folder yet.
+    pub fn read(outbox: &Outbox, id: &str) -> Result<Option<Self>, OutboxError> {
+        let path = outbox.submission(id).join("status.json");
+        if !path.exists() {
+            return Ok(None);
+        }
+        Self::read_file(&path).map(Some)
+    }
+
+    /// Reads a `status.json`.
+    pub fn read_file(path: &Path) -> Result<Self, OutboxError> {
+        let value = schema::read(path, Schema::Status, MAX_STATUS_BYTES)?;
+        serde_json::from_value(value).map_err(|error| OutboxError::Unreadable {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })
+    }
+
+    /// Writes it, and the folder if need be.
+    pub fn write(&self, outbox: &Outbox) -> Result<(), OutboxError> {
+        let folder = outbox.submission(&self.submission_id);
+        std::fs::create_dir_all(&folder).map_err(super::at(&folder))?;
+        atomic::write_json(&folder.join("status.json"), Schema::Status, self)
+    }
+}
+
+/// `2026-11-21T13:05:09.123Z`.
+pub fn rfc3339(time: SystemTime) -> String {
+    // A clock before 1970 is a broken clock; the format cannot show it.
+    humantime::format_rfc3339_millis(time.max(UNIX_EPOCH)).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn times_are_rfc_3339() {
+        let at = |seconds, ms| rfc3339(UNIX_EPOCH + Duration::from_millis(seconds * 1000 + ms));
+        assert_eq!(at(0, 0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(at(951_782_400, 5), "2000-02-29T00:00:00.005Z");
+        assert_eq!(at(1_795_266_309, 123), "2026-11-21T13:05:09.123Z");
+        assert_eq!(at(4_102_444_799, 999), "2099-12-31T23:59:59.999Z");
+    }
+
+    #[test]
+    fn a_status_is_read_as_it_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let outbox = Outbox::new(folder.path());
+        let mut status = Status::new(
+            "0123456789abcdef01234567",
+            "a.zip",
+            Some(&"0".repeat(64)),
+            SystemTime::now(),
+        );
+        status.write(&outbox).unwrap();
+        let reason = Reason {
+            rule_id: "prism:x".into(),
+            message: "m".into(),
+            hint: "h".into(),
+        };
+        status.conclude(Verdict::Rejected, Some(reason), SystemTime::now());
+        assert!(status.is_final());
+        status.write(&outbox).unwrap();
+        assert_eq!(
+            Status::read(&outbox, &status.submission_id).unwrap(),
+            Some(status)
+        );
+        assert_eq!(Status::read(&outbox, "absent").unwrap(), None);
+    }
+}

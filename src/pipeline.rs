@@ -1,0 +1,229 @@
+//! The path of a submission, on one screen: intake, bundle, review, referee, score, outbox. It goes one way.
+//!
+//! Archives are examined many at a time; runs are measured one at a time. There is no database: what was done is what lies in
+//! the outbox, so running again does nothing new, and a killed run goes on where its last whole file says.
+
+mod board;
+mod examine;
+mod measure;
+mod publish;
+
+use rayon::prelude::*;
+
+use crate::config::Config;
+use crate::intake::{self, Candidate, IntakeError, Reading, Seen};
+use crate::outbox::lock::{self, OutboxLock};
+use crate::outbox::status::{Reason, State, Status, Verdict};
+use crate::outbox::{Outbox, OutboxError};
+use crate::progress::Progress;
+use crate::score::ScoreError;
+
+pub use board::{Board, Ineligible};
+pub use examine::review_of;
+
+/// What stops the pipeline itself.
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    #[error(transparent)]
+    Outbox(#[from] OutboxError),
+    #[error(transparent)]
+    Intake(#[from] IntakeError),
+    #[error(transparent)]
+    Score(#[from] ScoreError),
+}
+
+impl PipelineError {
+    /// What a person can do about it.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Outbox(error) => error.hint().to_owned(),
+            Self::Intake(error) => error.hint().to_owned(),
+            Self::Score(error) => error.hint().to_owned(),
+        }
+    }
+}
+
+/// One submission after a run of the pipeline.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Outcome {
+    pub submission_id: String,
+    pub name: String,
+    pub state: State,
+    pub verdict: Option<Verdict>,
+    pub reason: Option<Reason>,
+}
+
+/// What one run of the pipeline did.
+#[derive(Debug, Clone, Default, serde::Serialize)]
+pub struct Report {
+    /// Submissions that this run moved, in the order in which they were accepted.
+    pub processed: Vec<Outcome>,
+    /// Complete files whose submission was already concluded by an earlier run.
+    pub known: u64,
+    /// Files that are still being written.
+    pub waiting: Vec<String>,
+    /// Files of the inbox that are no submissions, with the reason.
+    pub ignored: Vec<String>,
+    /// Infrastructure failures; the submissions concerned are tried again on the next run.
+    pub infrastructure: Vec<String>,
+    pub board: Board,
+}
+
+/// What became of one file.
+enum Examined {
+    Known,
+    Changed,
+    Moved(Box<Status>),
+}
+
+/// A pipeline that holds its outbox.
+#[derive(Debug)]
+pub struct Pipeline<'a> {
+    config: &'a Config,
+    progress: &'a Progress,
+    outbox: Outbox,
+    _lock: OutboxLock,
+}
+
+impl<'a> Pipeline<'a> {
+    /// Makes the outbox and takes its lock.
+    pub fn open(config: &'a Config, progress: &'a Progress) -> Result<Self, PipelineError> {
+        let outbox = Outbox::new(&config.outbox);
+        outbox.create()?;
+        let lock = lock::acquire(&outbox)?;
+        Ok(Self {
+            config,
+            progress,
+            outbox,
+            _lock: lock,
+        })
+    }
+
+    /// Takes what the intake saw through the rooms. `changed` gets every file that changed while it was read.
+    pub fn run(
+        &self,
+        seen: Vec<Seen>,
+        changed: &mut Vec<std::path::PathBuf>,
+    ) -> Result<Report, PipelineError> {
+        let mut report = Report::default();
+        let mut candidates = Vec::new();
+        for seen in seen {
+            match seen {
+                Seen::Ready(candidate) => candidates.push(candidate),
+                Seen::Waiting { path, reason, .. } => {
+                    report.waiting.push(format!("{}: {reason}", path.display()));
+                }
+                Seen::Ignored { path, reason } => {
+                    report.ignored.push(format!("{}: {reason}", path.display()))
+                }
+            }
+        }
+
+        // Many at a time: bytes to a reviewed bundle. Nothing of a submission runs here.
+        let bar = self.progress.examining(candidates.len() as u64);
+        let examined: Vec<(Candidate, Result<Examined, PipelineError>)> = candidates
+            .into_par_iter()
+            .map(|candidate| {
+                let result = self.examine(&candidate);
+                bar.inc(1);
+                (candidate, result)
+            })
+            .collect();
+        bar.finish_and_clear();
+        let mut moved = Vec::new();
+        for (candidate, result) in examined {
+            match result {
+                Ok(Examined::Known) => report.known += 1,
+                Ok(Examined::Changed) => changed.push(candidate.path),
+                Ok(Examined::Moved(status)) => {
+                    self.tell(&status);
+                    moved.push(*status);
+                }
+                Err(error) => report
+                    .infrastructure
+                    .push(format!("{}: {error}", candidate.path.display())),
+            }
+        }
+
+        // One at a time: whatever was reviewed and not yet measured, also by an earlier run that was killed.
+        let mut queue = self.unfinished()?;
+        queue.sort_by(|a, b| {
+            (&a.accepted_at, &a.submission_id).cmp(&(&b.accepted_at, &b.submission_id))
+        });
+        let count = queue.len();
+        for (place, mut status) in queue.into_iter().enumerate() {
+            let news = self.progress.run(&status.name, place + 1, count);
+            match measure::measure(self.config, &self.outbox, &mut status, news) {
+                Ok(()) => self.tell(&status),
+                Err(failure) => report
+                    .infrastructure
+                    .push(format!("{}: {failure}", status.name)),
+            }
+            moved.retain(|other| other.submission_id != status.submission_id);
+            moved.push(status);
+        }
+
+        report.board = board::rebuild(&self.outbox)?;
+        moved.sort_by(|a, b| {
+            (&a.accepted_at, &a.submission_id).cmp(&(&b.accepted_at, &b.submission_id))
+        });
+        report.processed = moved.into_iter().map(outcome).collect();
+        Ok(report)
+    }
+
+    /// Reads and examines one file.
+    fn examine(&self, candidate: &Candidate) -> Result<Examined, PipelineError> {
+        let status = match intake::read(candidate, self.config.archive.max_archive_bytes, "")? {
+            Reading::Changed => return Ok(Examined::Changed),
+            Reading::Oversized(oversized) => {
+                if self.is_done(&oversized.submission_id) {
+                    return Ok(Examined::Known);
+                }
+                examine::reject_unread(&self.outbox, &oversized)?
+            }
+            Reading::Arrival(arrival) => {
+                if self.is_done(&arrival.submission_id) {
+                    return Ok(Examined::Known);
+                }
+                examine::examine(self.config, &self.outbox, &arrival)?
+            }
+        };
+        Ok(Examined::Moved(Box::new(status)))
+    }
+
+    /// Whether a submission needs nothing more. A status that cannot be read is told when it is examined.
+    fn is_done(&self, submission_id: &str) -> bool {
+        matches!(Status::read(&self.outbox, submission_id), Ok(Some(status)) if status.is_final())
+    }
+
+    /// Submissions that wait for the device.
+    fn unfinished(&self) -> Result<Vec<Status>, PipelineError> {
+        let statuses = board::statuses(&self.outbox)?;
+        let waits = |status: &Status| {
+            matches!(
+                status.state,
+                State::Reviewed | State::Measuring | State::Measured
+            )
+        };
+        Ok(statuses.into_iter().filter(waits).collect())
+    }
+
+    fn tell(&self, status: &Status) {
+        if let Some(verdict) = status.verdict {
+            let reason = status.reason.as_ref();
+            let text = reason.map(|reason| format!("{}: {}", reason.rule_id, reason.message));
+            self.progress
+                .verdict(&status.name, verdict, text.as_deref());
+        }
+    }
+}
+
+fn outcome(status: Status) -> Outcome {
+    Outcome {
+        submission_id: status.submission_id,
+        name: status.name,
+        state: status.state,
+        verdict: status.verdict,
+        reason: status.reason,
+    }
+}

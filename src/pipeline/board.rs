@@ -1,0 +1,143 @@
+//! The leaderboard and the weights: derived from the submissions' folders, made anew after every run.
+
+use std::fs;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::outbox::schema::{self, Schema};
+use crate::outbox::status::{State, Status};
+use crate::outbox::{Outbox, OutboxError, atomic};
+use crate::score::leaderboard::{self, Leaderboard, LeaderboardRow, Weights};
+
+use super::publish::MANIFEST;
+
+/// A manifest with its streams' figures is some tens of kilobytes.
+const MAX_MANIFEST_BYTES: u64 = 256 << 20;
+
+/// Standing of all scored submissions.
+#[derive(Debug, Clone, Serialize)]
+pub struct Board {
+    pub leaderboard: Leaderboard,
+    pub weights: Weights,
+    /// Measured, and not ranked: the run's isolation was weaker than the contest asks for.
+    pub ineligible: Vec<Ineligible>,
+}
+
+impl Default for Board {
+    fn default() -> Self {
+        Self {
+            leaderboard: leaderboard::leaderboard(&[]),
+            weights: leaderboard::weights(&[]),
+            ineligible: Vec::new(),
+        }
+    }
+}
+
+/// A measured run that is not ranked.
+#[derive(Debug, Clone, Serialize)]
+pub struct Ineligible {
+    pub submission_id: String,
+    pub prequential_bpb: f64,
+    pub final_score: f64,
+    pub isolation: String,
+}
+
+/// Reads all manifests of scored submissions and writes `leaderboard.json` and `weights.json`.
+pub fn rebuild(outbox: &Outbox) -> Result<Board, OutboxError> {
+    let mut rows = Vec::new();
+    let mut ineligible = Vec::new();
+    for status in statuses(outbox)? {
+        if status.state != State::Scored {
+            continue;
+        }
+        let path = outbox.submission(&status.submission_id).join(MANIFEST);
+        let manifest = schema::read(&path, Schema::RunManifest, MAX_MANIFEST_BYTES)?;
+        let row = row(&path, &status, &manifest)?;
+        if manifest["isolation"]["score_eligible"] == true {
+            rows.push(row);
+        } else {
+            ineligible.push(Ineligible {
+                submission_id: row.submission_id,
+                prequential_bpb: row.prequential_bpb,
+                final_score: row.final_score,
+                isolation: manifest["isolation"]["achieved"]
+                    .as_str()
+                    .unwrap_or("unknown")
+                    .to_owned(),
+            });
+        }
+    }
+    ineligible.sort_by(|a, b| {
+        b.final_score
+            .total_cmp(&a.final_score)
+            .then_with(|| a.submission_id.cmp(&b.submission_id))
+    });
+    let board = Board {
+        leaderboard: leaderboard::leaderboard(&rows),
+        weights: leaderboard::weights(&rows),
+        ineligible,
+    };
+    atomic::write_json(
+        &outbox.root.join("leaderboard.json"),
+        Schema::Leaderboard,
+        &board.leaderboard,
+    )?;
+    atomic::write_json(
+        &outbox.root.join("weights.json"),
+        Schema::Weights,
+        &board.weights,
+    )?;
+    Ok(board)
+}
+
+fn row(
+    path: &Path,
+    status: &Status,
+    manifest: &serde_json::Value,
+) -> Result<LeaderboardRow, OutboxError> {
+    let score = &manifest["score"];
+    let number = |name: &str| score[name].as_f64();
+    let missing = |name: &str| OutboxError::Unreadable {
+        path: path.to_owned(),
+        reason: format!("score.{name} is not a number"),
+    };
+    let accepted = humantime::parse_rfc3339(&status.accepted_at)
+        .ok()
+        .and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok())
+        .ok_or_else(|| OutboxError::Unreadable {
+            path: path.to_owned(),
+            reason: "accepted_at of its status is not a time".to_owned(),
+        })?;
+    let flags = score["flags"].as_array().into_iter().flatten();
+    Ok(LeaderboardRow {
+        rank: 0,
+        submission_id: status.submission_id.clone(),
+        hotkey: status.hotkey.clone(),
+        accepted_at_unix_ms: accepted.as_millis() as u64,
+        scoring_version: score["schema"].as_str().unwrap_or_default().to_owned(),
+        final_score: number("final_score").ok_or_else(|| missing("final_score"))?,
+        prequential_bpb: number("prequential_bpb").ok_or_else(|| missing("prequential_bpb"))?,
+        two_part_bpb: number("two_part_bpb"),
+        heldout_delta: number("heldout_delta"),
+        flags: flags
+            .filter_map(|flag| flag.as_str().map(str::to_owned))
+            .collect(),
+    })
+}
+
+/// All submissions of an outbox, by id.
+pub fn statuses(outbox: &Outbox) -> Result<Vec<Status>, OutboxError> {
+    let mut statuses = Vec::new();
+    let entries = fs::read_dir(&outbox.root).map_err(crate::outbox::at(&outbox.root))?;
+    for entry in entries {
+        let entry = entry.map_err(crate::outbox::at(&outbox.root))?;
+        let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+        let path = entry.path().join("status.json");
+        if !hidden && path.is_file() {
+            statuses.push(Status::read_file(&path)?);
+        }
+    }
+    statuses.sort_by(|a, b| a.submission_id.cmp(&b.submission_id));
+    Ok(statuses)
+}

@@ -1,0 +1,157 @@
+//! From the bytes of an archive to a reviewed bundle, or to a rejection with its reason. Safe to run many at a time:
+//! a hostile file, even one that makes us panic, costs its own submission only.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::SystemTime;
+
+use serde::Serialize;
+
+use crate::bundle::{self, Bundle};
+use crate::config::Config;
+use crate::intake::{Arrival, Oversized};
+use crate::outbox::schema::Schema;
+use crate::outbox::status::{Reason, State, Status, Verdict};
+use crate::outbox::{Outbox, OutboxError, atomic};
+use crate::review::{self, Review, Roles};
+
+/// Name of the archive in a submission's folder: what a later run and an audit start from.
+pub const ARCHIVE: &str = "submission.zip";
+
+/// `review.json`.
+#[derive(Serialize)]
+struct ReviewFile<'a> {
+    schema_version: &'static str,
+    submission_id: &'a str,
+    #[serde(flatten)]
+    review: &'a Review,
+}
+
+/// Examines one arrival and leaves its status, its archive and its review in the outbox.
+pub fn examine(config: &Config, outbox: &Outbox, arrival: &Arrival) -> Result<Status, OutboxError> {
+    let mut status = Status::read(outbox, &arrival.submission_id)?.unwrap_or_else(|| {
+        Status::new(
+            &arrival.submission_id,
+            &arrival.name,
+            Some(&arrival.sha256),
+            SystemTime::now(),
+        )
+    });
+    if status.is_final()
+        || matches!(
+            status.state,
+            State::Reviewed | State::Measuring | State::Measured
+        )
+    {
+        return Ok(status);
+    }
+    status.write(outbox)?;
+    let judged = catch_unwind(AssertUnwindSafe(|| {
+        judge(config, outbox, arrival, &mut status)
+    }));
+    match judged {
+        Ok(result) => result?,
+        Err(_) => status.conclude(
+            Verdict::Held,
+            Some(Reason {
+                rule_id: "prism:internal-fault".to_owned(),
+                message: "prism stopped on a fault of its own while it examined this archive"
+                    .to_owned(),
+                hint: "please report it with the archive; other submissions are not concerned"
+                    .to_owned(),
+            }),
+            SystemTime::now(),
+        ),
+    }
+    status.write(outbox)?;
+    Ok(status)
+}
+
+fn judge(
+    config: &Config,
+    outbox: &Outbox,
+    arrival: &Arrival,
+    status: &mut Status,
+) -> Result<(), OutboxError> {
+    let bundle = match bundle::open(&arrival.bytes, &config.archive) {
+        Ok(bundle) => bundle,
+        Err(error) => {
+            let reason = Reason {
+                rule_id: error.rule_id().to_owned(),
+                message: error.to_string(),
+                hint: error.hint().to_string(),
+            };
+            status.conclude(Verdict::Rejected, Some(reason), SystemTime::now());
+            return Ok(());
+        }
+    };
+    let folder = outbox.submission(&arrival.submission_id);
+    atomic::write(&folder.join(ARCHIVE), &arrival.bytes)?;
+    status.advance(State::Bundled, SystemTime::now());
+    status.write(outbox)?;
+    let review = review_of(&bundle);
+    let file = ReviewFile {
+        schema_version: "prism_review.v1",
+        submission_id: &arrival.submission_id,
+        review: &review,
+    };
+    atomic::write_json(&folder.join("review.json"), Schema::Review, &file)?;
+    let graph = folder.join("architecture_graph.json");
+    atomic::write_json(
+        &graph,
+        Schema::ArchitectureGraph,
+        &review.architecture_graph,
+    )?;
+    match rejection(&review) {
+        Some(reason) => status.conclude(Verdict::Rejected, Some(reason), SystemTime::now()),
+        None => status.advance(State::Reviewed, SystemTime::now()),
+    }
+    Ok(())
+}
+
+/// Rejects a file that is too large to be read at all.
+pub fn reject_unread(outbox: &Outbox, oversized: &Oversized) -> Result<Status, OutboxError> {
+    let now = SystemTime::now();
+    let mut status = Status::new(&oversized.submission_id, &oversized.name, None, now);
+    let reason = Reason {
+        rule_id: "prism:archive-too-large".to_owned(),
+        message: format!(
+            "got an archive of {} bytes, expected at most {}",
+            oversized.got_bytes, oversized.limit_bytes
+        ),
+        hint: "send the two scripts and prism.yaml, nothing else".to_owned(),
+    };
+    status.conclude(Verdict::Rejected, Some(reason), now);
+    status.write(outbox)?;
+    Ok(status)
+}
+
+/// The static review of a bundle.
+pub fn review_of(bundle: &Bundle) -> Review {
+    let roles = Roles {
+        architecture: (&bundle.architecture.path, &bundle.architecture.symbol),
+        training: (&bundle.training.path, &bundle.training.symbol),
+    };
+    review::review(&bundle.files, &roles)
+}
+
+/// The first finding that rejects, as the reason; the others are in review.json.
+fn rejection(review: &Review) -> Option<Reason> {
+    if review.verdict == review::Verdict::Accepted {
+        return None;
+    }
+    let rejecting: Vec<_> = review
+        .findings
+        .iter()
+        .filter(|finding| finding.severity == review::Severity::Reject)
+        .collect();
+    let first = rejecting.first()?;
+    let more = match rejecting.len() {
+        1 => String::new(),
+        count => format!(" (and {} more in review.json)", count - 1),
+    };
+    Some(Reason {
+        rule_id: first.rule_id.to_string(),
+        message: format!("{}:{}: {}{more}", first.path, first.line, first.explanation),
+        hint: first.next_step.to_string(),
+    })
+}

@@ -1,0 +1,207 @@
+//! One run on the device: the measuring executable is started, listened to and waited for.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use super::examine::ARCHIVE;
+use super::publish;
+use crate::bundle::{self, Bundle};
+use crate::config::Config;
+use crate::outbox::status::{Reason, State, Status, Verdict};
+use crate::outbox::{Outbox, OutboxError, secret};
+use crate::progress::RunProgress;
+use crate::referee::events::Event;
+use crate::referee::measured::Measured;
+use crate::referee::plan::RunPlan;
+use crate::referee::session::MEASURED;
+
+/// A run that did not come to a verdict; it is tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum MeasureFailure {
+    #[error(transparent)]
+    Outbox(#[from] OutboxError),
+    #[error("{message} ({hint})")]
+    Infrastructure { message: String, hint: String },
+}
+
+/// Measures, scores and publishes one submission. Infrastructure failures leave it to be tried again, up to
+/// `run.max_attempts` times.
+pub fn measure(
+    config: &Config,
+    outbox: &Outbox,
+    status: &mut Status,
+    mut news: RunProgress<'_>,
+) -> Result<(), MeasureFailure> {
+    let work = outbox.work(&status.submission_id);
+    let result = attempt(config, outbox, status, &work, &mut news);
+    if let Err(MeasureFailure::Infrastructure { message, hint }) = &result
+        && status.attempts >= config.run.max_attempts
+    {
+        let reason = Reason {
+            rule_id: "prism:infrastructure".to_owned(),
+            message: format!(
+                "{} runs failed for want of infrastructure; the last: {message}",
+                status.attempts
+            ),
+            hint: hint.clone(),
+        };
+        status.conclude(Verdict::Failed, Some(reason), SystemTime::now());
+        status.write(outbox)?;
+    } else if result.is_err() {
+        // What it waits for again; its attempts are counted.
+        status.advance(State::Reviewed, SystemTime::now());
+        status.write(outbox)?;
+    }
+    remove(&work)?;
+    result
+}
+
+fn attempt(
+    config: &Config,
+    outbox: &Outbox,
+    status: &mut Status,
+    work: &Path,
+    news: &mut RunProgress<'_>,
+) -> Result<(), MeasureFailure> {
+    remove(work)?;
+    let bundle = stored_bundle(config, outbox, status)?;
+    let plan = prepare(config, outbox, status, &bundle, work)?;
+    status.attempts += 1;
+    status.advance(State::Measuring, SystemTime::now());
+    status.write(outbox)?;
+    let measured = run_referee(config, &plan, news)?;
+    publish::publish(outbox, status, &bundle, &plan, &measured, config)?;
+    Ok(())
+}
+
+/// The bundle, from the archive that the examination stored: the inbox may have changed.
+fn stored_bundle(
+    config: &Config,
+    outbox: &Outbox,
+    status: &Status,
+) -> Result<Bundle, MeasureFailure> {
+    let path = outbox.submission(&status.submission_id).join(ARCHIVE);
+    let bytes = fs::read(&path).map_err(crate::outbox::at(&path))?;
+    bundle::open(&bytes, &config.archive).map_err(|error| MeasureFailure::Infrastructure {
+        message: format!("{}: {error}", path.display()),
+        hint: "the stored archive was changed or archive limits were tightened".to_owned(),
+    })
+}
+
+/// Unpacks the bundle into the run's own folder and writes the plan.
+fn prepare(
+    config: &Config,
+    outbox: &Outbox,
+    status: &Status,
+    bundle: &Bundle,
+    work: &Path,
+) -> Result<RunPlan, MeasureFailure> {
+    let absolute = |path: &Path| std::path::absolute(path).map_err(crate::outbox::at(path));
+    let work = absolute(work)?;
+    let project = work.join("project");
+    for (name, bytes) in &bundle.files {
+        // Names were checked when the archive was opened: plain segments, no links, nothing above the folder.
+        let path = project.join(name);
+        let folder = path.parent().unwrap_or(&project);
+        fs::create_dir_all(folder).map_err(crate::outbox::at(folder))?;
+        fs::write(&path, bytes).map_err(crate::outbox::at(&path))?;
+    }
+    let mut config = config.clone();
+    config.corpus.root = absolute(&config.corpus.root)?;
+    config.corpus.tokenizers = absolute(&config.corpus.tokenizers)?;
+    let key = secret::run_key(outbox, &status.submission_id)?;
+    let plan = RunPlan {
+        submission_id: status.submission_id.clone(),
+        project,
+        architecture: bundle.architecture.clone(),
+        training: bundle.training.clone(),
+        tokenizer: bundle.tokenizer.clone(),
+        folder: work,
+        audit_key: crate::dataset::manifest::hex(&key),
+        config,
+    };
+    Ok(plan)
+}
+
+fn run_referee(
+    config: &Config,
+    plan: &RunPlan,
+    news: &mut RunProgress<'_>,
+) -> Result<Measured, MeasureFailure> {
+    let broken = |message: String| MeasureFailure::Infrastructure {
+        message,
+        hint: "the submission is tried again on the next run".to_owned(),
+    };
+    let path = plan.folder.join("plan.json");
+    let text = serde_json::to_vec_pretty(plan).map_err(|error| broken(error.to_string()))?;
+    fs::write(&path, text).map_err(crate::outbox::at(&path))?;
+    let executable = referee_executable(config)?;
+    let command = duct::cmd(&executable, [&path])
+        .unchecked()
+        .before_spawn(|process| {
+            // SAFETY: one system call between fork and exec; nothing allocates or locks.
+            unsafe {
+                process.pre_exec(|| {
+                    use rustix::process::{Signal, set_parent_process_death_signal};
+                    Ok(set_parent_process_death_signal(Some(Signal::KILL))?)
+                });
+            }
+            Ok(())
+        });
+    let reader = command
+        .reader()
+        .map_err(|error| broken(format!("{}: {error}", executable.display())))?;
+    let mut failure = None;
+    for line in BufReader::new(&reader).lines() {
+        let line = line.map_err(|error| broken(format!("listening to the referee: {error}")))?;
+        let event: Event = serde_json::from_str(&line)
+            .map_err(|_| broken("the referee said something that is not an event".to_owned()))?;
+        news.event(&event);
+        if let Event::Infrastructure { message, hint } = event {
+            failure = Some(MeasureFailure::Infrastructure { message, hint });
+        }
+    }
+    let ended = reader
+        .try_wait()
+        .map_err(|error| broken(error.to_string()))?;
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
+    if !ended.is_some_and(|output| output.status.success()) {
+        return Err(broken("the referee ended without a result".to_owned()));
+    }
+    let path = plan.folder.join(MEASURED);
+    let bytes = fs::read(&path).map_err(crate::outbox::at(&path))?;
+    serde_json::from_slice(&bytes).map_err(|error| broken(format!("{}: {error}", path.display())))
+}
+
+/// The measuring executable: configured, or beside this one.
+fn referee_executable(config: &Config) -> Result<PathBuf, MeasureFailure> {
+    let path = match &config.run.referee {
+        Some(path) => path.clone(),
+        None => std::env::current_exe()
+            .ok()
+            .and_then(|path| Some(path.parent()?.join("prism-referee")))
+            .unwrap_or_else(|| "prism-referee".into()),
+    };
+    if path.is_file() {
+        return Ok(path);
+    }
+    Err(MeasureFailure::Infrastructure {
+        message: format!("{} is not there", path.display()),
+        hint: "build with the `referee` feature (./prism-dev setup), or set run.referee".to_owned(),
+    })
+}
+
+/// Removes a run's folder with everything that a submission left in it.
+fn remove(work: &Path) -> Result<(), OutboxError> {
+    match fs::remove_dir_all(work) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(crate::outbox::at(work)(error))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,271 @@
+//! From a finished run to files in the outbox: streams, log, manifest, verdict. Each appears whole; the status comes last.
+
+use std::fs;
+use std::path::Path;
+use std::time::SystemTime;
+
+use serde_json::{Value, json};
+
+use super::measure::MeasureFailure;
+use crate::bundle::Bundle;
+use crate::config::{Config, Device};
+use crate::outbox::schema::Schema;
+use crate::outbox::status::{Reason, State, Status, Verdict};
+use crate::outbox::{Outbox, OutboxError, atomic};
+use crate::referee::journal;
+use crate::referee::launch::Phase;
+use crate::referee::measured::Measured;
+use crate::referee::plan::RunPlan;
+use crate::referee::session::{HELDOUT_JOURNAL, ONLINE_JOURNAL};
+use crate::referee::wire;
+use crate::review;
+use crate::score::measurement::{Check, MeasurementBlock};
+use crate::score::stream_rows::{HeldoutRow, OnlineRow};
+use crate::score::streams::{HELDOUT_FILE, ONLINE_FILE};
+use crate::score::{self, ScoreError, ScoredRun, code_length, streams};
+
+pub const MANIFEST: &str = "prism_run_manifest.v2.json";
+pub const LOG: &str = "run.log";
+
+/// Publishes what a run came to and concludes its status.
+pub fn publish(
+    outbox: &Outbox,
+    status: &mut Status,
+    bundle: &Bundle,
+    plan: &RunPlan,
+    measured: &Measured,
+    config: &Config,
+) -> Result<(), MeasureFailure> {
+    let folder = outbox.submission(&status.submission_id);
+    let has_stream = publish_streams(plan, &folder)?;
+    publish_logs(outbox, plan, &folder)?;
+    status.advance(State::Measured, SystemTime::now());
+    status.write(outbox)?;
+    let (verdict, reason) = match &measured.fault {
+        Some(fault) => {
+            let verdict = if fault.before_training {
+                Verdict::Rejected
+            } else {
+                Verdict::Failed
+            };
+            (
+                verdict,
+                Some(reason(&fault.rule_id, &fault.message, &fault.hint)),
+            )
+        }
+        None if !has_stream => {
+            let message = "the run came to its end without a stream of losses";
+            (
+                Verdict::Failed,
+                Some(reason("prism:no-learning", message, "train on the batches")),
+            )
+        }
+        None => {
+            let facts = measurement(bundle, measured).map_err(ours)?;
+            match score::score_run(
+                &status.submission_id,
+                &folder,
+                &facts,
+                measured.model_params,
+            ) {
+                Ok(scored) => {
+                    let manifest = manifest(status, plan, measured, config, &scored);
+                    atomic::write_json(&folder.join(MANIFEST), Schema::RunManifest, &manifest)?;
+                    (Verdict::Scored, None)
+                }
+                Err(ScoreError::Unscorable { reasons, .. }) => {
+                    let message = format!("the run has no score: {}", reasons.join("; "));
+                    (
+                        Verdict::Failed,
+                        Some(reason("prism:unscorable", &message, "see run.log")),
+                    )
+                }
+                Err(error) => return Err(ours(error.to_string())),
+            }
+        }
+    };
+    status.conclude(verdict, reason, SystemTime::now());
+    status.write(outbox)?;
+    Ok(())
+}
+
+fn reason(rule_id: &str, message: &str, hint: &str) -> Reason {
+    Reason {
+        rule_id: rule_id.to_owned(),
+        message: message.to_owned(),
+        hint: hint.to_owned(),
+    }
+}
+
+fn ours(message: String) -> MeasureFailure {
+    MeasureFailure::Infrastructure {
+        message,
+        hint: "the submission is tried again on the next run".to_owned(),
+    }
+}
+
+/// Journals become parquet files. Whether there is an online stream at all.
+fn publish_streams(plan: &RunPlan, folder: &Path) -> Result<bool, MeasureFailure> {
+    let path = plan.folder.join(ONLINE_JOURNAL);
+    let online: Vec<OnlineRow> = rows(&path)?;
+    let mut heldout: Vec<HeldoutRow> = rows(&plan.folder.join(HELDOUT_JOURNAL))?;
+    // The journal is in order of time; the stream is in order of role.
+    heldout.sort_by_key(|row| (row.role, row.step));
+    if !online.is_empty() {
+        let draft = plan.folder.join(ONLINE_FILE);
+        streams::write_online(&draft, &online).map_err(|error| ours(error.to_string()))?;
+        place(&draft, &folder.join(ONLINE_FILE))?;
+    }
+    if !heldout.is_empty() {
+        let draft = plan.folder.join(HELDOUT_FILE);
+        streams::write_heldout(&draft, &heldout).map_err(|error| ours(error.to_string()))?;
+        place(&draft, &folder.join(HELDOUT_FILE))?;
+    }
+    Ok(!online.is_empty())
+}
+
+fn rows<Row: serde::de::DeserializeOwned>(path: &Path) -> Result<Vec<Row>, MeasureFailure> {
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    journal::read(path).map_err(|error| ours(error.to_string()))
+}
+
+/// Syncs a finished file and gives it its public name.
+fn place(draft: &Path, to: &Path) -> Result<(), OutboxError> {
+    fs::File::open(draft)
+        .and_then(|file| file.sync_all())
+        .map_err(crate::outbox::at(draft))?;
+    atomic::publish(draft, to)
+}
+
+/// The training's log is public. The twin and the held-out process see secret text: theirs are the operator's.
+fn publish_logs(outbox: &Outbox, plan: &RunPlan, folder: &Path) -> Result<(), OutboxError> {
+    let log = |phase: Phase| plan.folder.join(format!("{}.log", phase.name()));
+    let train = log(Phase::Train);
+    if train.exists() {
+        place(&train, &folder.join(LOG))?;
+    }
+    let private = outbox.private(&plan.submission_id);
+    fs::create_dir_all(&private).map_err(crate::outbox::at(&private))?;
+    for phase in [Phase::Twin, Phase::HeldOut] {
+        let path = log(phase);
+        if path.exists() {
+            place(&path, &private.join(format!("{}.log", phase.name())))?;
+        }
+    }
+    Ok(())
+}
+
+/// The facts that, with the streams, determine the score.
+fn measurement(bundle: &Bundle, measured: &Measured) -> Result<MeasurementBlock, String> {
+    let source = review::normalised_source(&bundle.files).map_err(|error| error.to_string())?;
+    Ok(MeasurementBlock {
+        vocab_size: measured.vocab_size,
+        bytes_per_token: measured.step0_bytes_per_token,
+        step0_nats: measured.step0_nats,
+        code: code_length::code_bits(&source).map_err(|error| error.to_string())?,
+        checks: measured
+            .checks
+            .iter()
+            .map(|check| Check {
+                name: check.name.clone(),
+                passed: check.passed,
+                evidence: check.evidence.clone(),
+            })
+            .collect(),
+    })
+}
+
+/// The manifest: the contract's blocks by their historical names, then the referee's own.
+fn manifest(
+    status: &Status,
+    plan: &RunPlan,
+    measured: &Measured,
+    config: &Config,
+    scored: &ScoredRun,
+) -> Value {
+    let cuda = config.run.device == Device::Cuda;
+    let device = config.run.device.torch_name(0);
+    let batches = scored.coverage.consumed_batches;
+    json!({
+        "schema_version": "prism_run_manifest.v2",
+        "submission_id": status.submission_id,
+        "run_id": format!("prism-reexec-{}", status.submission_id),
+        "mode": if cuda { "gpu_proxy_eval" } else { "local_cpu_eval" },
+        "miner_reported_ignored": true,
+        "run": {
+            "seed": config.contest.seed,
+            "forced_init": true,
+            "deterministic_algorithms": true,
+            "device": device,
+            "rank": 0,
+            "local_rank": 0,
+            "world_size": measured.world_size,
+            "nproc_per_node": measured.world_size,
+            "master_addr": "127.0.0.1",
+            "stopped_reason": measured.stopped_reason,
+        },
+        "compute": {
+            "schema": "prism_compute.v1",
+            "device": device,
+            "gpu_count": if cuda { measured.world_size } else { 0 },
+            "max_gpu_count": 8,
+            "world_size": measured.world_size,
+            "nproc_per_node": measured.world_size,
+            "model_params": measured.model_params,
+        },
+        "data": {
+            "source": format!("locked-{}-train", measured.corpus_name),
+            "data_dir": "/prism/data",
+            "shard_count": measured.shard_count,
+            "available_bytes": measured.stream_bytes,
+            "covered_bytes": scored.coverage.covered_bytes,
+            "covered_bytes_cumulative": scored.coverage.covered_bytes_cumulative,
+            "consumed_documents": measured.stream_documents,
+            "consumed_batches": batches,
+            "consumed_offsets": batches,
+            "distinct_offsets": batches,
+            "random_token_fallback": false,
+            "single_pass": true,
+            "stopped_reason": measured.stopped_reason,
+        },
+        "metrics": scored.blocks.metrics,
+        "anti_cheat": scored.blocks.anti_cheat,
+        "artifacts": {"trained_state": null},
+        "score": scored.blocks.score,
+        "measurement": scored.blocks.measurement,
+        "referee": {
+            "protocol": wire::PROTOCOL,
+            "tokenizer": measured.tokenizer,
+            "batch_size": measured.batch_size,
+            "seq_len": measured.seq_len,
+            "stream_bytes": measured.stream_bytes,
+            "stream_tokens": measured.stream_tokens,
+            "stream_documents": measured.stream_documents,
+            "corpus_manifest_sha256": measured.corpus_manifest_sha256,
+            "budget": config.budget,
+            "held_out": config.held_out,
+            "threads": config.run.threads,
+            "seconds": measured.seconds,
+            "started_at": measured.started_at,
+            "ended_at": measured.ended_at,
+        },
+        "causality": {
+            "audit": config.audit,
+            "audit_key": measured.audit_key,
+            "probes": measured.probes,
+        },
+        "isolation": measured.isolation,
+        "versions": {
+            "prism": env!("CARGO_PKG_VERSION"),
+            "python": measured.environment.python,
+            "torch": measured.environment.torch,
+            "device_name": measured.environment.device_name,
+            "archive_sha256": status.archive_sha256,
+            "bundle_architecture": plan.architecture,
+            "bundle_training": plan.training,
+            "digests": measured.digests,
+        },
+    })
+}

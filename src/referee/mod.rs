@@ -1,0 +1,19 @@
+//! The referee: owns the text, the order, the clock and every loss; believes nothing that the sandbox says.
+//!
+//! [`session::measure`] runs one submission through its three processes (twin, training, held-out) and returns what was
+//! measured. The loss itself is behind [`loss::Loss`], so that everything else builds and is tested without libtorch.
+
+pub mod causality;
+pub mod connection;
+pub mod events;
+pub mod journal;
+pub mod launch;
+pub mod loss;
+pub mod measured;
+pub mod phases;
+pub mod plan;
+pub mod reference;
+pub mod session;
+pub mod shm;
+pub mod step;
+pub mod wire;

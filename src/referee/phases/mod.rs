@@ -1,0 +1,139 @@
+//! The three processes of a run, each fresh: the twin (never trained), the training, the held-out evaluation.
+
+pub mod heldout;
+pub mod train;
+pub mod twin;
+
+use std::time::Duration;
+
+use super::connection::{Connection, Stop, unexpected};
+use super::journal::Journal;
+use super::loss::Loss;
+use super::measured::Fault;
+use super::shm::Geometry;
+use super::step::{self, Prediction};
+use super::wire::FromRunner;
+use crate::config::Contest;
+use crate::dataset::stream::{Lanes, TokenStream};
+use crate::score::stream_rows::{HeldoutRole, HeldoutRow};
+
+/// Rows of held-out batches: the contest's own choice, the same for every submission.
+pub const HELDOUT_ROWS: usize = 8;
+
+/// The geometry of held-out text.
+pub fn heldout_geometry(contest: &Contest) -> Geometry {
+    Geometry {
+        batch_size: HELDOUT_ROWS,
+        seq_len: contest.sequence_length as usize,
+        vocab_size: contest.vocab_size as usize,
+    }
+}
+
+/// Takes `built` and adds up the elements of all tensors.
+fn take_built(connection: &mut Connection, patience: Duration) -> Result<u64, Stop> {
+    let frame = connection.receive(patience)?;
+    let FromRunner::Built { tensors } = &frame else {
+        return Err(unexpected(&frame, "built").into());
+    };
+    Ok(tensors
+        .iter()
+        .fold(0u64, |sum, &(elements, _, _)| sum.saturating_add(elements)))
+}
+
+/// The cap on parameters, on our side.
+fn check_cap(parameters: u64, max_parameters: u64) -> Result<(), Fault> {
+    if parameters <= max_parameters {
+        return Ok(());
+    }
+    Err(Fault::new(
+        "prism:param-cap",
+        format!(
+            "parameter cap: the model has {} elements in its tensors, expected at most {}",
+            thousands(parameters),
+            thousands(max_parameters)
+        ),
+        "build a smaller model; parameters, buffers and plain tensors all count, tied ones once",
+    ))
+}
+
+/// `1,053,312`.
+fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Predicts a whole text without revealing any of it, and journals the losses under a role.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one call of one purpose; a struct would only rename them"
+)]
+fn evaluate(
+    connection: &mut Connection,
+    geometry: Geometry,
+    stream: &TokenStream,
+    role: HeldoutRole,
+    loss: &mut dyn Loss,
+    patience: Duration,
+    scratch: &mut Prediction,
+    journal: &mut Journal,
+) -> Result<(), Stop> {
+    let vocab_size = geometry.vocab_size;
+    connection.attach(geometry)?;
+    let lanes: Lanes<'_> = stream.lanes(geometry.batch_size, geometry.seq_len)?;
+    let all = 0..geometry.batch_size;
+    for index in 0..lanes.full_steps() + usize::from(lanes.has_partial_step()) {
+        let batch = lanes.batch(index, all.clone());
+        step::predict(connection, vocab_size, &batch, loss, patience, scratch)?;
+        let mut charge = step::charge_batch(&batch, &scratch.nats, vocab_size, stream);
+        if index == 0 {
+            let first =
+                step::charge_first_tokens(&lanes.first_tokens(all.clone()), vocab_size, stream);
+            charge.all.nats += first.all.nats;
+            charge.all.tokens += first.all.tokens;
+            charge.bytes += first.bytes;
+        }
+        append(journal, role, index, &charge)?;
+    }
+    Ok(())
+}
+
+fn append(
+    journal: &mut Journal,
+    role: HeldoutRole,
+    step: usize,
+    charge: &step::BatchCharge,
+) -> Result<(), Stop> {
+    let row = HeldoutRow {
+        role,
+        step: step as u32,
+        tokens: charge.all.tokens,
+        bytes: charge.bytes,
+        nats_q32: charge.all.nats_q32().map_err(Stop::infrastructure)?,
+    };
+    journal
+        .append(&row)
+        .map_err(Stop::io("the held-out journal"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cap_is_exact_and_readable() {
+        assert!(check_cap(150_000_000, 150_000_000).is_ok());
+        let fault = check_cap(150_000_001, 150_000_000).unwrap_err();
+        assert_eq!(fault.rule_id, "prism:param-cap");
+        assert!(fault.message.contains("150,000,001"), "{}", fault.message);
+        assert_eq!(thousands(0), "0");
+        assert_eq!(thousands(999), "999");
+        assert_eq!(thousands(1_000), "1,000");
+    }
+}

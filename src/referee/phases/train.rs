@@ -1,0 +1,530 @@
+//! The training: batches go in one by one, predictions come out before the targets are shown, every loss is on record
+//! before the next thing happens.
+
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use super::twin::judge;
+use crate::config::Config;
+use crate::dataset::stream::{Batch, Lanes, TokenStream};
+use crate::referee::causality::{Probe, Schedule};
+use crate::referee::connection::{Stop, explain, unexpected};
+use crate::referee::events::Event;
+use crate::referee::journal::Journal;
+use crate::referee::launch::Started;
+use crate::referee::loss::{Loss, uniform_nats};
+use crate::referee::measured::{Fault, ProbeResult};
+use crate::referee::reference::Reference;
+use crate::referee::shm::Geometry;
+use crate::referee::step::{self, BatchCharge, Prediction};
+use crate::referee::wire::{FromReferee, FromRunner};
+use crate::score::stream_rows::{OnlineRow, nats_to_q32};
+
+/// What the submission asked for with `ctx.iter_train_batches`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    pub batch_size: u64,
+    pub seq_len: u64,
+    pub tokenizer: Option<String>,
+}
+
+/// The training process and the record of it.
+pub struct Training<'a> {
+    pub started: Started,
+    pub config: &'a Config,
+    pub schedule: &'a Schedule,
+    pub loss: &'a mut dyn Loss,
+    pub journal: &'a mut Journal,
+    pub events: &'a mut dyn FnMut(Event),
+    pub probes: Vec<ProbeResult>,
+    /// Time that the training waited for us.
+    pub referee_time: Duration,
+}
+
+/// How the stream ended.
+#[derive(Debug)]
+pub struct StreamEnd {
+    pub stopped_reason: &'static str,
+    /// Full steps that were revealed, hence trained on.
+    pub revealed_steps: usize,
+    /// The last revealed batch of rank 0 and what the trained process predicts for it at the end.
+    pub check: Option<(Batch, Prediction)>,
+}
+
+/// Called with the first batch of rank 0 and its scored prediction, before it is revealed.
+pub type FirstBatch<'f> = dyn FnMut(&Batch, &Prediction) -> Result<(), Stop> + 'f;
+
+impl Training<'_> {
+    /// Waits until every rank asked for batches, all of the same shape.
+    pub fn opened(&mut self) -> Result<Opened, Stop> {
+        // Imports and set-up (data parallel wrappers, compilation) come before the first batch.
+        let patience = Duration::from_secs(self.config.run.build_s + self.config.budget.grace_s);
+        let mut opened: Option<Opened> = None;
+        for rank in 0..self.started.connections.len() {
+            let frame = self.receive(rank, patience, "waiting for ctx.iter_train_batches")?;
+            let asked = match frame {
+                FromRunner::Open {
+                    batch_size,
+                    seq_len,
+                    tokenizer,
+                } => Opened {
+                    batch_size,
+                    seq_len,
+                    tokenizer,
+                },
+                FromRunner::Finished { .. } => return Err(no_learning().into()),
+                frame => return Err(unexpected(&frame, "open").into()),
+            };
+            if opened.as_ref().is_some_and(|opened| *opened != asked) {
+                return Err(Fault::new(
+                    "prism:geometry",
+                    format!("rank {rank} asked for another batch shape or tokenizer than rank 0"),
+                    "all ranks must call ctx.iter_train_batches with the same arguments",
+                )
+                .into());
+            }
+            opened = Some(asked);
+        }
+        opened.ok_or_else(|| {
+            Stop::infrastructure("a phase without a connection: a fault of the referee")
+        })
+    }
+
+    /// Runs the stream to its end.
+    pub fn run(
+        &mut self,
+        geometry: Geometry,
+        stream: &TokenStream,
+        first_batch: &mut FirstBatch<'_>,
+    ) -> Result<StreamEnd, Stop> {
+        let ranks = self.started.connections.len();
+        let lanes = stream.lanes(geometry.batch_size * ranks, geometry.seq_len)?;
+        let mut record = Record::new(geometry, stream, ranks);
+        self.each(|connection| connection.attach(geometry))?;
+        let budget = Duration::from_secs(self.config.budget.wall_clock_s);
+        let patience = budget + Duration::from_secs(self.config.budget.grace_s);
+        let begun = Instant::now();
+        let mut not_theirs = Duration::ZERO;
+        let mut revealed_steps = 0;
+        let steps = lanes.full_steps() + usize::from(lanes.has_partial_step());
+        let stopped_reason = loop {
+            if revealed_steps == steps {
+                break "data_exhausted";
+            }
+            if self
+                .config
+                .budget
+                .steps
+                .is_some_and(|most| revealed_steps >= most as usize)
+            {
+                break "step_budget";
+            }
+            if begun.elapsed() - not_theirs > budget {
+                break "wall_clock";
+            }
+            let batches =
+                self.predict_step(revealed_steps, geometry, &lanes, &mut record, first_batch)?;
+            not_theirs += record.paused;
+            self.report(&record, begun.elapsed() - not_theirs);
+            if !batches.iter().all(Batch::is_full) {
+                break "data_exhausted";
+            }
+            self.reveal(&batches, revealed_steps, record.bytes)?;
+            revealed_steps += 1;
+            let left = patience.saturating_sub(begun.elapsed() - not_theirs);
+            if !self.next(revealed_steps - 1, left)? {
+                self.charge_the_rest(revealed_steps, &lanes, &mut record)?;
+                let check = self.final_prediction(geometry, &lanes, revealed_steps)?;
+                return Ok(StreamEnd {
+                    stopped_reason: "submission_ended",
+                    revealed_steps,
+                    check,
+                });
+            }
+        };
+        self.each(|connection| {
+            connection.send(&FromReferee::Exhausted {
+                reason: stopped_reason,
+            })
+        })?;
+        for rank in 0..ranks {
+            let left = patience.saturating_sub(begun.elapsed() - not_theirs);
+            let grace = left.max(Duration::from_secs(self.config.budget.grace_s.min(30)));
+            let frame = self.receive(rank, grace, "waiting for train(ctx) to return")?;
+            if !matches!(frame, FromRunner::Finished { .. }) {
+                return Err(unexpected(&frame, "finished").into());
+            }
+        }
+        let check = self.final_prediction(geometry, &lanes, revealed_steps)?;
+        Ok(StreamEnd {
+            stopped_reason,
+            revealed_steps,
+            check,
+        })
+    }
+
+    /// Has rank 0 save its weights, then ends all ranks.
+    pub fn save_and_end(mut self) -> Result<(), Stop> {
+        let save = FromReferee::Save {
+            path: "weights.safetensors",
+        };
+        let asked = self
+            .started
+            .connections
+            .first_mut()
+            .map_or(Ok(()), |rank| rank.send(&save));
+        asked.map_err(|stop| explain(stop, &self.started.running, "saving the weights"))?;
+        let frame = self.receive(0, Duration::from_secs(300), "saving the weights")?;
+        if !matches!(frame, FromRunner::Saved { .. }) {
+            return Err(unexpected(&frame, "saved").into());
+        }
+        for connection in &mut self.started.connections {
+            // A rank that is gone already needs no end.
+            let _ = connection.send(&FromReferee::End { reason: "done" });
+        }
+        self.started.running.finish(Duration::from_secs(20));
+        Ok(())
+    }
+
+    fn receive(
+        &mut self,
+        rank: usize,
+        patience: Duration,
+        doing: &str,
+    ) -> Result<FromRunner, Stop> {
+        self.started.connections[rank]
+            .receive(patience)
+            .map_err(|stop| explain(stop, &self.started.running, doing))
+    }
+
+    fn each(
+        &mut self,
+        mut act: impl FnMut(&mut crate::referee::connection::Connection) -> Result<(), Stop>,
+    ) -> Result<(), Stop> {
+        for connection in &mut self.started.connections {
+            act(connection).map_err(|stop| explain(stop, &self.started.running, "training"))?;
+        }
+        Ok(())
+    }
+
+    /// Gets every rank's prediction of a step, probes included, and puts its losses on record.
+    fn predict_step(
+        &mut self,
+        index: usize,
+        geometry: Geometry,
+        lanes: &Lanes<'_>,
+        record: &mut Record<'_>,
+        first_batch: &mut FirstBatch<'_>,
+    ) -> Result<Vec<Batch>, Stop> {
+        record.paused = Duration::ZERO;
+        let ranks = self.started.connections.len();
+        let batches: Vec<Batch> = (0..ranks)
+            .map(|rank| lanes.batch(index, own_lanes(geometry, rank)))
+            .collect();
+        let probes: Vec<Option<Probe>> = batches
+            .iter()
+            .enumerate()
+            .map(|(rank, batch)| {
+                self.schedule
+                    .probe(index as u32, rank as u32, batch)
+                    .filter(|_| batch.is_full())
+            })
+            .collect();
+        // Two rounds: in the first, ranks whose probe comes before the scored batch get the probe.
+        for round in 0..2 {
+            let turn = |probe: &Option<Probe>| match probe {
+                None => (round == 0).then_some(false),
+                Some(probe) => Some((round == 0) == probe.before),
+            };
+            for (rank, probe) in probes.iter().enumerate() {
+                let ids = match (turn(probe), probe) {
+                    (None, _) => continue,
+                    (Some(true), Some(probe)) => &probe.batch.ids,
+                    _ => &batches[rank].ids,
+                };
+                let asked = self.started.connections[rank].ask_prediction(ids);
+                asked.map_err(|stop| explain(stop, &self.started.running, "predicting a batch"))?;
+            }
+            for (rank, probe) in probes.iter().enumerate() {
+                let Some(is_probe) = turn(probe) else {
+                    continue;
+                };
+                let targets;
+                let (targets, into) = match probe {
+                    Some(probe) if is_probe => {
+                        targets = step::targets_of(probe, &batches[rank]);
+                        (&targets, &mut record.probed[rank])
+                    }
+                    _ => (&batches[rank].targets, &mut record.scored[rank]),
+                };
+                let patience = Duration::from_secs(self.config.run.predict_s);
+                let connection = &mut self.started.connections[rank];
+                connection
+                    .take_prediction(patience, &mut into.logits)
+                    .map_err(|stop| explain(stop, &self.started.running, "predicting a batch"))?;
+                let ours = Instant::now();
+                self.loss
+                    .token_nats(&into.logits, geometry.vocab_size, targets, &mut into.nats)
+                    .map_err(|error| {
+                        Stop::infrastructure(format!("computing the loss: {error}"))
+                    })?;
+                self.referee_time += ours.elapsed();
+            }
+        }
+        let ours = Instant::now();
+        for (rank, batch) in batches.iter().enumerate() {
+            if let Some(probe) = &probes[rank] {
+                let (scored, probed) = (&record.scored[rank], &record.probed[rank]);
+                let result = judge(
+                    probe,
+                    self.config,
+                    "train",
+                    index as u32,
+                    rank as u32,
+                    geometry,
+                    scored,
+                    probed,
+                )?;
+                self.probes.push(result);
+            }
+            let row = record.row(index, rank, batch, lanes)?;
+            self.journal
+                .append(&row)
+                .map_err(Stop::io("the loss stream"))?;
+        }
+        self.referee_time += ours.elapsed();
+        if index == 0 {
+            let paused = Instant::now();
+            first_batch(&batches[0], &record.scored[0])?;
+            record.paused = paused.elapsed();
+        }
+        Ok(batches)
+    }
+
+    fn reveal(&mut self, batches: &[Batch], index: usize, bytes: u64) -> Result<(), Stop> {
+        for (connection, batch) in self.started.connections.iter_mut().zip(batches) {
+            connection
+                .reveal(batch, index as u64, bytes)
+                .map_err(|stop| explain(stop, &self.started.running, "showing a batch"))?;
+        }
+        Ok(())
+    }
+
+    /// Whether every rank wants the next batch (or every rank has returned).
+    fn next(&mut self, index: usize, patience: Duration) -> Result<bool, Stop> {
+        let mut wanting = 0;
+        let ranks = self.started.connections.len();
+        let deadline = Instant::now() + patience;
+        for rank in 0..ranks {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.receive(rank, left, "training on a batch")? {
+                FromRunner::Next { step } if step == index as u64 => wanting += 1,
+                FromRunner::Finished { .. } => {}
+                frame => return Err(unexpected(&frame, "next").into()),
+            }
+        }
+        if wanting > 0 && wanting < ranks {
+            return Err(Fault::new(
+                "prism:ranks-diverged",
+                format!("{wanting} of {ranks} ranks asked for another batch, the others returned"),
+                "all ranks must take the same number of batches",
+            )
+            .into());
+        }
+        Ok(wanting > 0)
+    }
+
+    /// Text that a submission leaves of its own choice is charged at its last rate or the uniform rate,
+    /// whichever is more: stopping never pays.
+    fn charge_the_rest(
+        &mut self,
+        index: usize,
+        lanes: &Lanes<'_>,
+        record: &mut Record<'_>,
+    ) -> Result<(), Stop> {
+        for rank in 0..self.started.connections.len() {
+            let (tokens, bytes) = lanes.left_after(index, own_lanes(record.geometry, rank));
+            if tokens == 0 {
+                continue;
+            }
+            let rate = record.last_rate[rank].max(uniform_nats(record.geometry.vocab_size));
+            let row = OnlineRow {
+                step: index as u32,
+                rank: rank as u32,
+                lane0: (rank * record.geometry.batch_size) as u32,
+                tokens: u32::try_from(tokens)
+                    .map_err(|_| Stop::infrastructure("more than 2^32 tokens left"))?,
+                bytes,
+                nats_q32: nats_to_q32(rate * tokens as f64)
+                    .map_err(|error| Stop::infrastructure(error.to_string()))?,
+                blind_tokens: 0,
+                blind_nats_q32: 0,
+                ref_nats_q32: 0,
+                ref_blind_nats_q32: 0,
+                nonfinite: 0,
+                unpredicted: true,
+            };
+            self.journal
+                .append(&row)
+                .map_err(Stop::io("the loss stream"))?;
+        }
+        Ok(())
+    }
+
+    /// What the trained process says of the last batch it was trained on: the saved weights must say the same.
+    fn final_prediction(
+        &mut self,
+        geometry: Geometry,
+        lanes: &Lanes<'_>,
+        revealed_steps: usize,
+    ) -> Result<Option<(Batch, Prediction)>, Stop> {
+        let Some(last) = revealed_steps.checked_sub(1) else {
+            return Ok(None);
+        };
+        let batch = lanes.batch(last, own_lanes(geometry, 0));
+        let mut prediction = Prediction::default();
+        let patience = Duration::from_secs(self.config.run.predict_s);
+        let connection = &mut self.started.connections[0];
+        step::predict(
+            connection,
+            geometry.vocab_size,
+            &batch,
+            self.loss,
+            patience,
+            &mut prediction,
+        )
+        .map_err(|stop| {
+            explain(
+                stop,
+                &self.started.running,
+                "predicting the last batch again",
+            )
+        })?;
+        Ok(Some((batch, prediction)))
+    }
+
+    fn report(&mut self, record: &Record<'_>, elapsed: Duration) {
+        let bpb = if record.bytes == 0 {
+            0.0
+        } else {
+            record.nats / std::f64::consts::LN_2 / record.bytes as f64
+        };
+        (self.events)(Event::Progress {
+            bytes: record.bytes,
+            total_bytes: record.stream.text_bytes,
+            bpb,
+            elapsed_s: elapsed.as_secs_f64(),
+        });
+    }
+}
+
+fn no_learning() -> Fault {
+    Fault::new(
+        "prism:no-learning",
+        "train(ctx) returned without asking for a batch",
+        "loop over ctx.iter_train_batches(model, batch_size=…, seq_len=…) and train on each batch",
+    )
+}
+
+fn own_lanes(geometry: Geometry, rank: usize) -> Range<usize> {
+    rank * geometry.batch_size..(rank + 1) * geometry.batch_size
+}
+
+/// Sums of a running stream and the buffers of its steps, one per rank.
+struct Record<'a> {
+    geometry: Geometry,
+    stream: &'a TokenStream,
+    reference: Reference,
+    scored: Vec<Prediction>,
+    probed: Vec<Prediction>,
+    /// Nats per token of each rank's last step.
+    last_rate: Vec<f64>,
+    bytes: u64,
+    nats: f64,
+    /// Part of the step that was not the submission's time.
+    paused: Duration,
+}
+
+impl<'a> Record<'a> {
+    fn new(geometry: Geometry, stream: &'a TokenStream, ranks: usize) -> Self {
+        Self {
+            geometry,
+            stream,
+            reference: Reference::new(geometry.vocab_size),
+            scored: (0..ranks).map(|_| Prediction::default()).collect(),
+            probed: (0..ranks).map(|_| Prediction::default()).collect(),
+            last_rate: vec![0.0; ranks],
+            bytes: 0,
+            nats: 0.0,
+            paused: Duration::ZERO,
+        }
+    }
+
+    /// One row of the stream.
+    fn row(
+        &mut self,
+        index: usize,
+        rank: usize,
+        batch: &Batch,
+        lanes: &Lanes<'_>,
+    ) -> Result<OnlineRow, Stop> {
+        let vocab_size = self.geometry.vocab_size;
+        let mut charge =
+            step::charge_batch(batch, &self.scored[rank].nats, vocab_size, self.stream);
+        if charge.all.tokens > 0 {
+            self.last_rate[rank] = charge.all.nats / f64::from(charge.all.tokens);
+        }
+        let (ref_nats, ref_blind_nats) = self.consult_reference(batch);
+        if index == 0 {
+            let first = lanes.first_tokens(own_lanes(self.geometry, rank));
+            let first = step::charge_first_tokens(&first, vocab_size, self.stream);
+            add(&mut charge, &first);
+        }
+        self.bytes += charge.bytes;
+        self.nats += charge.all.nats;
+        let q32 = |nats| nats_to_q32(nats).map_err(|error| Stop::infrastructure(error.to_string()));
+        Ok(OnlineRow {
+            step: index as u32,
+            rank: rank as u32,
+            lane0: (rank * self.geometry.batch_size) as u32,
+            tokens: charge.all.tokens,
+            bytes: charge.bytes,
+            nats_q32: q32(charge.all.nats)?,
+            blind_tokens: charge.blind.tokens,
+            blind_nats_q32: q32(charge.blind.nats)?,
+            ref_nats_q32: q32(ref_nats)?,
+            ref_blind_nats_q32: q32(ref_blind_nats)?,
+            nonfinite: charge.all.nonfinite,
+            unpredicted: false,
+        })
+    }
+
+    /// The reference predictor's losses on the batch, all and blind, before it learns from it.
+    fn consult_reference(&mut self, batch: &Batch) -> (f64, f64) {
+        let (mut all, mut blind) = (0.0, 0.0);
+        for learn in [false, true] {
+            for row in 0..batch.rows {
+                for column in 0..batch.lengths[row] {
+                    let place = row * batch.cols + column;
+                    let (context, target) = (batch.ids[place], batch.targets[place]);
+                    if learn {
+                        self.reference.learn(context, target);
+                        continue;
+                    }
+                    let nats = self.reference.nats(context, target);
+                    all += nats;
+                    if column + 1 == batch.cols {
+                        blind += nats;
+                    }
+                }
+            }
+        }
+        (all, blind)
+    }
+}
+
+fn add(charge: &mut BatchCharge, more: &BatchCharge) {
+    charge.all.nats += more.all.nats;
+    charge.all.tokens += more.all.tokens;
+    charge.bytes += more.bytes;
+}

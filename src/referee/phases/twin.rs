@@ -1,0 +1,261 @@
+//! The twin: build_model under the forced seed in a fresh process that never trains.
+//!
+//! It decides the parameter cap and the first causality probes before any training, and is the standard that the model at
+//! stream start must equal: what a submission knows before the first batch shows as a difference, or in the twin's own loss.
+
+use std::time::Duration;
+
+use super::{check_cap, evaluate, heldout_geometry, take_built};
+use crate::config::Config;
+use crate::dataset::stream::{Batch, TokenStream};
+use crate::referee::causality::{Probe, Schedule};
+use crate::referee::connection::{Connection, Stop};
+use crate::referee::journal::Journal;
+use crate::referee::launch::Started;
+use crate::referee::loss::Loss;
+use crate::referee::measured::{Fault, ProbeResult};
+use crate::referee::shm::Geometry;
+use crate::referee::step::{self, Prediction};
+use crate::referee::wire::FromReferee;
+use crate::score::stream_rows::HeldoutRole;
+
+/// A twin that stands and waits.
+#[derive(Debug)]
+pub struct Twin {
+    started: Started,
+    pub parameters: u64,
+}
+
+impl Twin {
+    /// Waits for build_model and applies the cap.
+    pub fn build(mut started: Started, config: &Config) -> Result<Self, Stop> {
+        let patience = Duration::from_secs(config.run.build_s);
+        let connection = only(&mut started)?;
+        let built = take_built(connection, patience);
+        let parameters = built.map_err(|stop| build_fault(stop, &started, config))?;
+        check_cap(parameters, config.contest.max_parameters)?;
+        Ok(Self {
+            started,
+            parameters,
+        })
+    }
+
+    /// Probes on public text, before any training: most models that are not causal end here.
+    pub fn probe_open_text(
+        &mut self,
+        config: &Config,
+        open: &TokenStream,
+        schedule: &Schedule,
+        loss: &mut dyn Loss,
+    ) -> Result<Vec<ProbeResult>, Stop> {
+        let geometry = heldout_geometry(&config.contest);
+        let lanes = open.lanes(geometry.batch_size, geometry.seq_len)?;
+        let steps = lanes.full_steps().min(config.audit.first_steps as usize);
+        let connection = only(&mut self.started)?;
+        let doing = "predicting public text before training";
+        let result = (|| {
+            connection.attach(geometry)?;
+            let mut results = Vec::new();
+            for index in 0..steps {
+                let batch = lanes.batch(index, 0..geometry.batch_size);
+                results.extend(probe_once(
+                    connection,
+                    config,
+                    schedule,
+                    index as u32,
+                    &batch,
+                    geometry,
+                    loss,
+                )?);
+            }
+            Ok(results)
+        })();
+        result.map_err(|stop| super::super::connection::explain(stop, &self.started.running, doing))
+    }
+
+    /// The twin's own prediction of the first batch of the stream.
+    pub fn first_batch(
+        &mut self,
+        config: &Config,
+        geometry: Geometry,
+        batch: &Batch,
+        loss: &mut dyn Loss,
+    ) -> Result<Prediction, Stop> {
+        let patience = Duration::from_secs(config.run.predict_s);
+        let connection = only(&mut self.started)?;
+        let mut prediction = Prediction::default();
+        connection
+            .attach(geometry)
+            .and_then(|()| {
+                step::predict(
+                    connection,
+                    geometry.vocab_size,
+                    batch,
+                    loss,
+                    patience,
+                    &mut prediction,
+                )
+            })
+            .map_err(|stop| {
+                super::super::connection::explain(
+                    stop,
+                    &self.started.running,
+                    "predicting the first batch",
+                )
+            })?;
+        Ok(prediction)
+    }
+
+    /// Scores val: the baseline of the held-out delta.
+    pub fn held_out(
+        &mut self,
+        config: &Config,
+        val: &TokenStream,
+        loss: &mut dyn Loss,
+        journal: &mut Journal,
+    ) -> Result<(), Stop> {
+        let patience = Duration::from_secs(config.run.predict_s);
+        let geometry = heldout_geometry(&config.contest);
+        let connection = only(&mut self.started)?;
+        let mut scratch = Prediction::default();
+        evaluate(
+            connection,
+            geometry,
+            val,
+            HeldoutRole::Twin,
+            loss,
+            patience,
+            &mut scratch,
+            journal,
+        )
+        .map_err(|stop| super::heldout::without_text(stop, &self.started.running))
+    }
+
+    /// Lets it go.
+    pub fn end(mut self) {
+        if let Ok(connection) = only(&mut self.started) {
+            // If it is gone already there is nothing to end.
+            let _ = connection.send(&FromReferee::End { reason: "done" });
+        }
+        self.started.running.finish(Duration::from_secs(5));
+    }
+}
+
+/// One scored prediction and one probe of it, in the schedule's order.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one call of one purpose; a struct would only rename them"
+)]
+fn probe_once(
+    connection: &mut Connection,
+    config: &Config,
+    schedule: &Schedule,
+    index: u32,
+    batch: &Batch,
+    geometry: Geometry,
+    loss: &mut dyn Loss,
+) -> Result<Option<ProbeResult>, Stop> {
+    let patience = Duration::from_secs(config.run.predict_s);
+    let Some(probe) = schedule.probe(index, 0, batch) else {
+        return Ok(None);
+    };
+    let mut scored = Prediction::default();
+    let mut probed = Prediction::default();
+    let vocab_size = geometry.vocab_size;
+    let targets = step::targets_of(&probe, batch);
+    let asked = Batch {
+        targets,
+        ..probe.batch.clone()
+    };
+    for turn in 0..2 {
+        if (turn == 0) == probe.before {
+            step::predict(connection, vocab_size, &asked, loss, patience, &mut probed)?;
+        } else {
+            step::predict(connection, vocab_size, batch, loss, patience, &mut scored)?;
+        }
+    }
+    let result = judge(&probe, config, "twin", index, 0, geometry, &scored, &probed)?;
+    Ok(Some(result))
+}
+
+/// A probe's figures, or the fault if they differ.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one call of one purpose; a struct would only rename them"
+)]
+pub fn judge(
+    probe: &Probe,
+    config: &Config,
+    phase: &str,
+    step: u32,
+    rank: u32,
+    geometry: Geometry,
+    scored: &Prediction,
+    probed: &Prediction,
+) -> Result<ProbeResult, Stop> {
+    let (difference, compared) = step::compare(probe, geometry.vocab_size, scored, probed);
+    let result = ProbeResult {
+        phase: phase.to_owned(),
+        step,
+        rank,
+        cut: probe.cut.map(|cut| cut as u32),
+        largest_difference_nats: difference,
+        compared_positions: compared,
+    };
+    if difference <= config.audit.tolerance_nats {
+        return Ok(result);
+    }
+    let what = match probe.cut {
+        Some(cut) => format!(
+            "predictions before position {cut} changed when only later tokens, other rows and the rows' order did"
+        ),
+        None => "the same batch twice gave different predictions".to_owned(),
+    };
+    Err(Fault::new(
+        "prism:non-causal",
+        format!(
+            "{phase} step {step}: {what}: by {difference:.6} nats, expected at most {}",
+            config.audit.tolerance_nats
+        ),
+        "a prediction must depend on the weights and on earlier tokens of its own row only: mask attention, pad \
+         convolutions on the left, keep no state between calls, mix no rows",
+    )
+    .into())
+}
+
+/// The twin's one connection.
+fn only(started: &mut Started) -> Result<&mut Connection, Stop> {
+    started
+        .connections
+        .first_mut()
+        .ok_or_else(|| Stop::infrastructure("a phase without a connection: a fault of the referee"))
+}
+
+/// build_model that does not answer, or dies, is a matter of resources.
+fn build_fault(stop: Stop, started: &Started, config: &Config) -> Stop {
+    match super::super::connection::explain(stop, &started.running, "running build_model") {
+        Stop::Fault(fault) if fault.rule_id == "prism:budget-exceeded" => Fault::new(
+            "prism:build-model-resource",
+            format!(
+                "build_model did not return within its budget of {} s",
+                config.run.build_s
+            ),
+            "build_model(ctx) must only build the model",
+        )
+        .into(),
+        Stop::Fault(fault)
+            if matches!(
+                fault.rule_id.as_str(),
+                "prism:runtime-error" | "prism:resource-oom"
+            ) =>
+        {
+            Fault::new(
+                "prism:build-model-resource",
+                format!("build_model was terminated: {}", fault.message),
+                "build a smaller model; build_model(ctx) must only build the model",
+            )
+            .into()
+        }
+        stop => stop,
+    }
+}

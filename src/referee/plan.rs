@@ -1,0 +1,26 @@
+//! What the pipeline tells the referee about one run: one JSON file, written by us, read by us.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::bundle::EntryPoint;
+use crate::config::Config;
+
+/// One run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunPlan {
+    pub submission_id: String,
+    /// The unpacked bundle.
+    pub project: PathBuf,
+    pub architecture: EntryPoint,
+    pub training: EntryPoint,
+    /// `tokenizer:` of prism.yaml; what `iter_train_batches(tokenizer=None)` means. `bytes` if absent.
+    pub tokenizer: Option<String>,
+    /// Everything the run writes goes here: journals, logs, artifacts, sockets.
+    pub folder: PathBuf,
+    /// Key of the probe schedule, hexadecimal; secret until the run is over.
+    pub audit_key: String,
+    pub config: Config,
+}

@@ -1,0 +1,134 @@
+//! The memory that the referee and one rank share: ids and targets go in, logits come out.
+//!
+//! It is a memfd sealed against growing and shrinking before anybody else holds it, so that a hostile rank can change its
+//! contents but can never make our reads fault. Contents are copied out before they are looked at.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use memmap2::MmapRaw;
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
+
+/// Shape of one rank's batches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Geometry {
+    /// Rows per rank.
+    pub batch_size: usize,
+    pub seq_len: usize,
+    pub vocab_size: usize,
+}
+
+impl Geometry {
+    pub fn positions(self) -> usize {
+        self.batch_size * self.seq_len
+    }
+
+    pub fn logits(self) -> usize {
+        self.positions() * self.vocab_size
+    }
+}
+
+/// One rank's shared memory.
+#[derive(Debug)]
+pub struct SharedMemory {
+    descriptor: OwnedFd,
+    map: MmapRaw,
+    geometry: Geometry,
+    pub targets_offset: usize,
+    pub logits_offset: usize,
+    pub bytes: usize,
+}
+
+/// Regions begin at multiples of this.
+const ALIGNMENT_BYTES: usize = 4_096;
+
+impl SharedMemory {
+    /// Creates, sizes, seals and maps it.
+    pub fn new(geometry: Geometry) -> std::io::Result<Self> {
+        let ids_bytes = (geometry.positions() * 4).next_multiple_of(ALIGNMENT_BYTES);
+        let (targets_offset, logits_offset) = (ids_bytes, 2 * ids_bytes);
+        let bytes = logits_offset + geometry.logits() * 4;
+        let descriptor = memfd_create(
+            "prism-logits",
+            MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING,
+        )?;
+        ftruncate(&descriptor, bytes as u64)?;
+        fcntl_add_seals(
+            &descriptor,
+            SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL,
+        )?;
+        let map = MmapRaw::map_raw(&descriptor)?;
+        Ok(Self {
+            descriptor,
+            map,
+            geometry,
+            targets_offset,
+            logits_offset,
+            bytes,
+        })
+    }
+
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+
+    pub fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    pub fn put_ids(&mut self, ids: &[u32]) {
+        self.put(0, ids);
+    }
+
+    pub fn put_targets(&mut self, targets: &[u32]) {
+        self.put(self.targets_offset, targets);
+    }
+
+    fn put(&mut self, offset: usize, values: &[u32]) {
+        let length = values.len().min(self.geometry.positions());
+        // SAFETY: the region holds `positions` 4-byte values from `offset` on (see `new`); the memory cannot shrink (sealed).
+        // The other process may write at the same time: then it spoils its own input, nothing else.
+        unsafe {
+            let place = self.map.as_mut_ptr().add(offset).cast::<u32>();
+            std::ptr::copy_nonoverlapping(values.as_ptr(), place, length);
+        }
+    }
+
+    /// Copies all logits out; from here on nobody else can change them.
+    pub fn copy_logits(&self, into: &mut Vec<f32>) {
+        let length = self.geometry.logits();
+        into.clear();
+        into.reserve(length);
+        // SAFETY: the region holds `length` floats from `logits_offset` on; every bit pattern is a float; the memory cannot
+        // shrink (sealed). Before the first write it is zero: uniform predictions. A concurrent write gives some mix of old and new logits: whatever arrives here is what is scored.
+        unsafe {
+            let place = self.map.as_ptr().add(self.logits_offset).cast::<f32>();
+            std::ptr::copy_nonoverlapping(place, into.as_mut_ptr(), length);
+            into.set_len(length);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_cannot_be_resized_and_reads_back() {
+        let geometry = Geometry {
+            batch_size: 2,
+            seq_len: 3,
+            vocab_size: 5,
+        };
+        let mut memory = SharedMemory::new(geometry).unwrap();
+        assert!(ftruncate(memory.descriptor(), 1).is_err());
+        assert!(ftruncate(memory.descriptor(), 1 << 20).is_err());
+        memory.put_ids(&[1, 2, 3, 4, 5, 6]);
+        memory.put_targets(&[7; 6]);
+        let other = MmapRaw::map_raw(&memory.descriptor).unwrap();
+        let at = |offset: usize| unsafe { *other.as_ptr().add(offset).cast::<u32>() };
+        assert_eq!((at(0), at(20), at(memory.targets_offset)), (1, 6, 7));
+        let mut logits = Vec::new();
+        memory.copy_logits(&mut logits);
+        assert_eq!(logits, vec![0.0; 30]);
+    }
+}

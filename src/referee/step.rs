@@ -1,0 +1,103 @@
+//! One prediction of one rank: asked for, copied out, turned into losses.
+
+use std::time::Duration;
+
+use super::causality::{Probe, largest_difference, probe_targets};
+use super::connection::{Connection, Stop};
+use super::loss::{Charge, Loss, uniform_nats};
+use crate::dataset::stream::{Batch, TokenStream};
+
+/// Logits of one batch and the loss of each of its targets, position by position.
+#[derive(Debug, Default)]
+pub struct Prediction {
+    pub logits: Vec<f32>,
+    /// −ln p(target), also at positions that are not charged.
+    pub nats: Vec<f64>,
+}
+
+/// Takes the answer to a prediction that was asked for and computes its losses.
+pub fn take(
+    connection: &mut Connection,
+    vocab_size: usize,
+    targets: &[u32],
+    loss: &mut dyn Loss,
+    patience: Duration,
+    into: &mut Prediction,
+) -> Result<(), Stop> {
+    connection.take_prediction(patience, &mut into.logits)?;
+    loss.token_nats(&into.logits, vocab_size, targets, &mut into.nats)
+        .map_err(|error| Stop::infrastructure(format!("computing the loss: {error}")))
+}
+
+/// Asks and takes.
+pub fn predict(
+    connection: &mut Connection,
+    vocab_size: usize,
+    batch: &Batch,
+    loss: &mut dyn Loss,
+    patience: Duration,
+    into: &mut Prediction,
+) -> Result<(), Stop> {
+    connection.ask_prediction(&batch.ids)?;
+    take(connection, vocab_size, &batch.targets, loss, patience, into)
+}
+
+/// Largest difference between the scored prediction and a probe's, and how many positions were compared.
+pub fn compare(
+    probe: &Probe,
+    vocab_size: usize,
+    scored: &Prediction,
+    probed: &Prediction,
+) -> (f64, u64) {
+    largest_difference(
+        probe,
+        vocab_size,
+        (&scored.logits, &scored.nats),
+        (&probed.logits, &probed.nats),
+    )
+}
+
+/// Targets for a probe's prediction.
+pub fn targets_of(probe: &Probe, scored: &Batch) -> Vec<u32> {
+    probe_targets(probe, scored)
+}
+
+/// What a batch costs: its own targets, and those without a neighbour to the right.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct BatchCharge {
+    pub all: Charge,
+    /// The last position of each full row: its label is nowhere in the inputs.
+    pub blind: Charge,
+    pub bytes: u64,
+}
+
+/// Sums the losses of a batch's charged positions, row by row, in f64, in a fixed order.
+pub fn charge_batch(
+    batch: &Batch,
+    nats: &[f64],
+    vocab_size: usize,
+    stream: &TokenStream,
+) -> BatchCharge {
+    let mut charge = BatchCharge::default();
+    for row in 0..batch.rows {
+        for column in 0..batch.lengths[row] {
+            let place = row * batch.cols + column;
+            charge.all.add(nats[place], vocab_size);
+            if column + 1 == batch.cols {
+                charge.blind.add(nats[place], vocab_size);
+            }
+            charge.bytes += stream.bytes_of(batch.targets[place]);
+        }
+    }
+    charge
+}
+
+/// First tokens of lanes: no context, hence the uniform price.
+pub fn charge_first_tokens(ids: &[u32], vocab_size: usize, stream: &TokenStream) -> BatchCharge {
+    let mut charge = BatchCharge::default();
+    for &id in ids {
+        charge.all.add(uniform_nats(vocab_size), vocab_size);
+        charge.bytes += stream.bytes_of(id);
+    }
+    charge
+}

@@ -1,0 +1,269 @@
+//! `architecture_graph.v1`: the shape of the architecture side of a bundle, without names of no consequence.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::bundle::{Bundle, SourceFile};
+use super::finding::sha256_hex;
+use super::parse::ast::{Expr, ExprCall, Stmt};
+use super::walk::{Binding, ScopeKind, Span, Visitor, walk_module};
+
+/// The graph as it is written to `architecture_graph.json`. All lists are sorted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ArchitectureGraph {
+    pub schema_version: &'static str,
+    /// Stems of the files.
+    pub modules: BTreeSet<String>,
+    /// Class names in lower case without the words that say nothing (model, net, block ...).
+    pub classes: BTreeSet<String>,
+    pub functions: BTreeSet<String>,
+    /// Roots of imported modules.
+    pub imports: BTreeSet<String>,
+    /// Dotted callees; those that begin with self, torch or nn keep their last two parts.
+    pub calls: BTreeSet<String>,
+    pub parameterized_blocks: BTreeSet<ParameterizedBlock>,
+    pub tokenizer_constraints: TokenizerConstraints,
+    pub dynamic_routing: DynamicRouting,
+    pub interface: Interface,
+    /// SHA-256 of the graph without this field, as compact JSON with sorted keys.
+    pub hash: String,
+}
+
+/// A layer with parameters that a class assigns.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct ParameterizedBlock {
+    pub name: String,
+    pub kind: String,
+    /// Number of positional arguments.
+    pub args: usize,
+    /// Sorted names of the keyword arguments.
+    pub keywords: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct TokenizerConstraints {
+    /// Always `submission_contract`: who tokenises is a matter of the contract, not of the graph.
+    pub source: &'static str,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct DynamicRouting {
+    pub enabled: bool,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Interface {
+    /// The entry points of the contract that exist.
+    pub required: BTreeSet<String>,
+    pub optional_hooks: BTreeSet<String>,
+}
+
+const HOOKS: [&str; 5] = [
+    "compute_loss",
+    "configure_optimizer",
+    "infer",
+    "inference_logits",
+    "train_step",
+];
+const ROUTING: [&str; 6] = ["topk", "where", "gather", "scatter", "router", "moe"];
+/// Deleted from class names in this order.
+const EMPTY_WORDS: [&str; 7] = [
+    "tiny", "small", "model", "module", "block", "net", "network",
+];
+const LAYERS: [&str; 5] = ["Embedding", "Linear", "Conv", "Attention", "LayerNorm"];
+const MAX_NAME_CHARS: usize = 40;
+const MAX_CALL_CHARS: usize = 200;
+
+/// Builds the graph over every file except the training entry.
+pub fn build(bundle: &Bundle<'_>) -> ArchitectureGraph {
+    let mut graph = ArchitectureGraph {
+        schema_version: "architecture_graph.v1",
+        ..ArchitectureGraph::default()
+    };
+    graph.tokenizer_constraints.source = "submission_contract";
+    for file in bundle
+        .files
+        .iter()
+        .filter(|file| file.path != bundle.roles.training.0)
+    {
+        add_file(&mut graph, file);
+    }
+    for (path, symbol) in [bundle.roles.architecture, bundle.roles.training] {
+        let defines = |statement: &Stmt| matches!(statement, Stmt::FunctionDef(def) if def.name.as_str() == symbol);
+        if bundle
+            .files
+            .iter()
+            .any(|file| file.path == path && file.body.iter().any(defines))
+        {
+            graph.interface.required.insert(symbol.to_owned());
+        }
+    }
+    graph.dynamic_routing.enabled = graph.calls.iter().any(|call| {
+        let call = call.to_ascii_lowercase();
+        ROUTING.iter().any(|word| call.contains(word))
+    });
+    // serde_json sorts the keys of a Value, which makes the text canonical
+    let canonical = serde_json::to_value(&graph).map(|mut value| {
+        if let Some(fields) = value.as_object_mut() {
+            fields.remove("hash");
+        }
+        value.to_string()
+    });
+    graph.hash = sha256_hex(canonical.unwrap_or_default().as_bytes());
+    graph
+}
+
+fn add_file(graph: &mut ArchitectureGraph, file: &SourceFile<'_>) {
+    let name = file.path.rsplit('/').next().unwrap_or(file.path);
+    graph
+        .modules
+        .insert(name.strip_suffix(".py").unwrap_or(name).to_owned());
+    let mut collector = Collector {
+        graph,
+        text: file.text,
+        classes: 0,
+        scopes: Vec::new(),
+    };
+    walk_module(file.body, &mut collector);
+}
+
+struct Collector<'g> {
+    graph: &'g mut ArchitectureGraph,
+    text: &'g str,
+    classes: usize,
+    scopes: Vec<ScopeKind>,
+}
+
+impl<'a> Visitor<'a> for Collector<'_> {
+    fn statement(&mut self, statement: &'a Stmt) {
+        match statement {
+            Stmt::ClassDef(class) => {
+                self.graph.classes.insert(plain_class_name(&class.name));
+            }
+            Stmt::FunctionDef(def) => {
+                let name = def.name.as_str();
+                self.graph.functions.insert(name.to_owned());
+                if HOOKS.contains(&name) {
+                    self.graph.interface.optional_hooks.insert(name.to_owned());
+                }
+            }
+            Stmt::Assign(node) if self.classes > 0 => {
+                if let Expr::Call(call) = &*node.value
+                    && let Some(target) = node.targets.first()
+                {
+                    self.add_block(target, call);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn expression(&mut self, expression: &'a Expr) {
+        if let Expr::Call(call) = expression
+            && let Some(parts) = dotted(&call.func)
+        {
+            self.graph.calls.insert(short_call(&parts));
+        }
+    }
+
+    fn enter_scope(&mut self, kind: ScopeKind, _name: &'a str) {
+        self.scopes.push(kind);
+        self.classes += usize::from(kind == ScopeKind::Class);
+    }
+
+    fn leave_scope(&mut self) {
+        if self.scopes.pop() == Some(ScopeKind::Class) {
+            self.classes -= 1;
+        }
+    }
+
+    fn bind(&mut self, _name: &'a str, _span: Span, binding: Binding<'a>, _settled: Option<usize>) {
+        if let Binding::Import { module } | Binding::ImportFrom { module, .. } = binding {
+            let root = module.split('.').next().unwrap_or(module);
+            if !root.is_empty() {
+                self.graph.imports.insert(root.to_owned());
+            }
+        }
+    }
+
+    fn too_deep(&mut self, _span: Span) {}
+}
+
+impl Collector<'_> {
+    fn add_block(&mut self, target: &Expr, call: &ExprCall) {
+        let Some(kind) = dotted(&call.func).map(|parts| short_call(&parts)) else {
+            return;
+        };
+        if !LAYERS.iter().any(|layer| kind.contains(layer)) {
+            return;
+        }
+        let (start, end) = super::parse::span(target);
+        let name = self.text.get(start..end).unwrap_or("");
+        let mut keywords: Vec<String> = call
+            .keywords
+            .iter()
+            .filter_map(|keyword| keyword.arg.as_ref().map(|name| name.as_str().to_owned()))
+            .collect();
+        keywords.sort_unstable();
+        self.graph.parameterized_blocks.insert(ParameterizedBlock {
+            name: name
+                .replace(['\'', '"'], "_")
+                .chars()
+                .take(MAX_NAME_CHARS)
+                .collect(),
+            kind,
+            args: call.args.len(),
+            keywords,
+        });
+    }
+}
+
+/// `a.b.c` as parts; nothing for other expressions. Chains are bounded by the operator limit.
+fn dotted(expression: &Expr) -> Option<Vec<&str>> {
+    let mut parts = Vec::new();
+    let mut current = expression;
+    loop {
+        match current {
+            Expr::Attribute(node) => {
+                parts.push(node.attr.as_str());
+                current = &node.value;
+            }
+            // super().__init__ reads super.__init__
+            Expr::Call(call) => current = &call.func,
+            Expr::Name(node) => {
+                parts.push(node.id.as_str());
+                parts.reverse();
+                return Some(parts);
+            }
+            _ => return None,
+        }
+    }
+}
+
+fn short_call(parts: &[&str]) -> String {
+    let is_prefixed = matches!(parts.first(), Some(&("self" | "torch" | "nn")));
+    let kept = if is_prefixed && parts.len() > 2 {
+        parts.get(parts.len() - 2..).unwrap_or(parts)
+    } else {
+        parts
+    };
+    // a chain of calls is as long as its author likes
+    kept.join(".").chars().take(MAX_CALL_CHARS).collect()
+}
+
+fn plain_class_name(name: &str) -> String {
+    let mut plain: String = name
+        .to_ascii_lowercase()
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .collect();
+    for word in EMPTY_WORDS {
+        plain = plain.replace(word, "");
+    }
+    if plain.is_empty() {
+        name.to_ascii_lowercase()
+    } else {
+        plain
+    }
+}

@@ -1,0 +1,264 @@
+//! Static review: the gate that reads untrusted model code before anything runs it.
+//!
+//! Default deny: imports, module members and builtins are allow-lists, names are followed through aliases, and what the
+//! reviewer cannot follow is refused. The review is advisory in the sense that the sandbox is the boundary; it is the
+//! gate in the sense that nothing rejected is ever run. [`review`] never panics and is bounded in time and memory.
+
+mod authored;
+mod builtins;
+mod bundle;
+pub mod catalogue;
+mod decode;
+mod finding;
+mod graph;
+mod limits;
+mod normalise;
+mod origin;
+mod parse;
+mod render;
+mod rules;
+mod scope;
+mod surface;
+mod walk;
+mod walk_expressions;
+
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use serde::Serialize;
+
+pub use catalogue::{RULES, Rule, Severity};
+pub use finding::Finding;
+pub use graph::ArchitectureGraph;
+pub use normalise::{NormaliseError, normalised_source};
+pub use render::render;
+
+use bundle::{Bundle, SourceFile};
+use finding::{Place, sha256_hex};
+use parse::{ParseProblem, ParsedModule};
+use scope::ScopeTable;
+
+/// The two declared roles, each `(path, symbol)`.
+#[derive(Clone, Copy, Debug)]
+pub struct Roles<'a> {
+    pub architecture: (&'a str, &'a str),
+    pub training: (&'a str, &'a str),
+}
+
+/// The outcome for the whole bundle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    Accepted,
+    Rejected,
+}
+
+/// What was read of one file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FileReport {
+    pub path: String,
+    /// SHA-256 (hex) of the bytes as submitted.
+    pub sha256: String,
+    pub bytes: usize,
+    /// Statements, expressions and patterns; 0 for files that are not parsed.
+    pub ast_nodes: usize,
+}
+
+/// The result of a review.
+#[derive(Clone, Debug, Serialize)]
+pub struct Review {
+    pub verdict: Verdict,
+    /// Sorted by path, line, column and rule.
+    pub findings: Vec<Finding>,
+    pub files: Vec<FileReport>,
+    pub architecture_graph: ArchitectureGraph,
+}
+
+/// Reviews all files of a bundle. Everything doubtful becomes a finding; nothing is an error.
+///
+/// `files` maps paths inside the bundle, with `/`, to their bytes. Files that do not end in `.py` are only hashed.
+pub fn review(files: &BTreeMap<String, Vec<u8>>, roles: &Roles<'_>) -> Review {
+    let outcome = on_deep_stack(|| {
+        catch_unwind(AssertUnwindSafe(|| inspect(files, roles)))
+            .unwrap_or_else(|_| Inspection::undecided(roles))
+    });
+    let mut inspection = outcome.unwrap_or_else(|| Inspection::undecided(roles));
+    inspection.findings.sort_by(|a, b| {
+        (&a.path, a.line, a.column, a.rule_id).cmp(&(&b.path, b.line, b.column, b.rule_id))
+    });
+    let is_rejected = inspection
+        .findings
+        .iter()
+        .any(|finding| finding.severity == Severity::Reject);
+    let reports = files
+        .iter()
+        .map(|(path, bytes)| FileReport {
+            path: path.clone(),
+            sha256: sha256_hex(bytes),
+            bytes: bytes.len(),
+            ast_nodes: inspection.nodes.get(path).copied().unwrap_or(0),
+        })
+        .collect();
+    Review {
+        verdict: if is_rejected {
+            Verdict::Rejected
+        } else {
+            Verdict::Accepted
+        },
+        findings: inspection.findings,
+        files: reports,
+        architecture_graph: inspection.graph,
+    }
+}
+
+/// Runs `work` in a thread whose stack holds the deepest tree that the limits let through.
+fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
+    std::thread::scope(|scope| {
+        std::thread::Builder::new()
+            .name("review".to_owned())
+            .stack_size(limits::STACK_BYTES)
+            .spawn_scoped(scope, work)
+            .ok()?
+            .join()
+            .ok()
+    })
+}
+
+#[derive(Default)]
+struct Inspection {
+    findings: Vec<Finding>,
+    nodes: BTreeMap<String, usize>,
+    graph: ArchitectureGraph,
+}
+
+impl Inspection {
+    fn undecided(roles: &Roles<'_>) -> Inspection {
+        Inspection {
+            findings: vec![Finding::on_file(
+                "prism:cannot-decide",
+                roles.architecture.0,
+                b"",
+                "the reviewer stopped on an internal fault",
+            )],
+            ..Inspection::default()
+        }
+    }
+}
+
+struct Decoded<'a> {
+    path: &'a str,
+    text: Cow<'a, str>,
+    module: ParsedModule,
+}
+
+fn inspect(files: &BTreeMap<String, Vec<u8>>, roles: &Roles<'_>) -> Inspection {
+    let mut inspection = Inspection::default();
+    let mut unreadable = Vec::new();
+    let mut decoded = Vec::new();
+    for (path, bytes) in files.iter().filter(|(path, _)| path.ends_with(".py")) {
+        inspection
+            .findings
+            .extend(rules::check_shadowing(path, bytes));
+        match catch_unwind(|| read(path, bytes)) {
+            Ok(Ok(file)) => decoded.push(file),
+            Ok(Err(finding)) => {
+                inspection.findings.push(*finding);
+                unreadable.push(path.as_str());
+            }
+            Err(_) => {
+                inspection.findings.push(Finding::on_file(
+                    "prism:cannot-decide",
+                    path,
+                    bytes,
+                    "the parser stopped on an internal fault",
+                ));
+                unreadable.push(path.as_str());
+            }
+        }
+    }
+    let sources = decoded
+        .iter()
+        .map(|file| SourceFile {
+            path: file.path,
+            text: &file.text,
+            body: &file.module.body,
+            scopes: ScopeTable::build(&file.module.body),
+        })
+        .collect();
+    let bundle = Bundle::new(sources, *roles);
+    inspection
+        .findings
+        .extend(rules::check_roles(&bundle.files, roles, &unreadable));
+    for (index, file) in bundle.files.iter().enumerate() {
+        let outcome = catch_unwind(AssertUnwindSafe(|| rules::check_file(&bundle, index)));
+        match outcome {
+            Ok((findings, nodes)) => {
+                inspection.findings.extend(findings);
+                inspection.nodes.insert(file.path.to_owned(), nodes);
+            }
+            Err(_) => inspection.findings.push(Finding::on_file(
+                "prism:cannot-decide",
+                file.path,
+                file.text.as_bytes(),
+                "the rules stopped on an internal fault",
+            )),
+        }
+    }
+    inspection.graph = graph::build(&bundle);
+    inspection
+}
+
+/// Decodes and parses one file.
+fn read<'a>(path: &'a str, bytes: &'a [u8]) -> Result<Decoded<'a>, Box<Finding>> {
+    let text = decode::decode(bytes).map_err(|problem| {
+        let lossy = String::from_utf8_lossy(
+            bytes
+                .get(..bytes.len().min(limits::MAX_FILE_BYTES))
+                .unwrap_or(bytes),
+        );
+        let place = Place {
+            path,
+            text: &lossy,
+            span: (problem.offset, problem.offset),
+            ast_node: "Module",
+        };
+        Box::new(Finding::at(
+            problem.rule_id,
+            Severity::Reject,
+            &place,
+            &problem.message,
+        ))
+    })?;
+    match parse::parse_module(&text) {
+        Ok(module) => Ok(Decoded { path, text, module }),
+        Err(problem) => {
+            let (rule_id, detail, offset) = match problem {
+                ParseProblem::Syntax { message, offset } => ("prism:syntax-error", message, offset),
+                ParseProblem::Limit(exceeded) => (
+                    "prism:source-limit",
+                    format!(
+                        "{} {}, limit {}",
+                        exceeded.got, exceeded.what, exceeded.limit
+                    ),
+                    exceeded.offset,
+                ),
+            };
+            let place = Place {
+                path,
+                text: &text,
+                span: (offset, offset),
+                ast_node: "Module",
+            };
+            Err(Box::new(Finding::at(
+                rule_id,
+                Severity::Reject,
+                &place,
+                &detail,
+            )))
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! What a name or dotted path can refer to, followed through imports, aliases and the files of a submission.
+
+use super::builtins;
+use super::bundle::Bundle;
+use super::parse::ast::{Constant, Expr, ExprCall};
+use super::parse::span;
+use super::scope::{Bound, NameRecord, ScopeId};
+use super::surface::{self, Member};
+use super::walk::{Binding, ScopeKind};
+
+/// What an expression refers to, as far as names tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A library module, by its dotted name.
+    Module(String),
+    /// Something inside a library module, by its dotted path.
+    Object(String),
+    /// A module or package of the submission.
+    Own(String),
+    /// A builtin, reached under this name.
+    Builtin(String),
+    /// The context that the harness passes in.
+    Context,
+    /// A function of the submission.
+    Function,
+    /// A value of the submission.
+    Value,
+    /// More indirections than the reviewer follows.
+    Undecided,
+}
+
+/// Steps that following one expression may take.
+const MAX_INDIRECTIONS: usize = 1_000;
+/// Names that lead from one to the next.
+const MAX_ALIAS_DEPTH: usize = 24;
+const MAX_ORIGINS: usize = 16;
+
+/// Follows names and attributes to what they can refer to.
+pub struct Resolver<'b, 'a> {
+    bundle: &'b Bundle<'a>,
+    steps: usize,
+    /// Names whose bindings are being followed: file, scope, name.
+    open: Vec<(usize, ScopeId, &'b str)>,
+    /// Attributes that are being followed.
+    attributes: usize,
+    /// A name is bound to an attribute of itself, as in `x = x.next`.
+    is_cyclic: bool,
+}
+
+impl<'b, 'a: 'b> Resolver<'b, 'a> {
+    pub fn new(bundle: &'b Bundle<'a>) -> Resolver<'b, 'a> {
+        Resolver {
+            bundle,
+            steps: 0,
+            open: Vec::new(),
+            attributes: 0,
+            is_cyclic: false,
+        }
+    }
+
+    /// A walk along one's own objects (`x = x.next`) stays a value; one that starts at a library does not end here.
+    pub fn settle(&self, found: &mut Vec<Origin>) {
+        let from_library = |origin: &Origin| {
+            matches!(
+                origin,
+                Origin::Module(_) | Origin::Object(_) | Origin::Own(_)
+            )
+        };
+        if self.is_cyclic && found.iter().any(from_library) {
+            push(found, Origin::Undecided);
+        }
+    }
+
+    pub fn expression(
+        &mut self,
+        file: usize,
+        scope: ScopeId,
+        expression: &'b Expr,
+        found: &mut Vec<Origin>,
+    ) {
+        self.steps += 1;
+        if self.steps > MAX_INDIRECTIONS {
+            push(found, Origin::Undecided);
+            return;
+        }
+        match expression {
+            Expr::Name(name) => self.name(file, scope, &name.id, span(name).0, found),
+            Expr::Attribute(node) => {
+                let mut bases = Vec::new();
+                self.attributes += 1;
+                self.expression(file, scope, &node.value, &mut bases);
+                self.attributes -= 1;
+                for base in bases {
+                    self.member(base, &node.attr, found);
+                }
+            }
+            Expr::Call(call) => self.call(file, scope, call, found),
+            _ => push(found, Origin::Value),
+        }
+    }
+
+    /// `getattr(module, "name")` is an attribute; every other call gives a value.
+    fn call(&mut self, file: usize, scope: ScopeId, call: &'b ExprCall, found: &mut Vec<Origin>) {
+        if let Expr::Name(name) = &*call.func
+            && name.id.as_str() == "getattr"
+            && let [base, Expr::Constant(constant), ..] = call.args.as_slice()
+            && let Constant::Str(attribute) = &constant.value
+        {
+            let mut bases = Vec::new();
+            self.attributes += 1;
+            self.expression(file, scope, base, &mut bases);
+            self.attributes -= 1;
+            for base in bases {
+                self.member(base, attribute, found);
+            }
+            return;
+        }
+        push(found, Origin::Value);
+    }
+
+    fn member(&mut self, base: Origin, attribute: &str, found: &mut Vec<Origin>) {
+        match base {
+            Origin::Module(module) => {
+                let dotted = format!("{module}.{attribute}");
+                push(
+                    found,
+                    match surface::member(&module, attribute) {
+                        Member::Module => Origin::Module(dotted),
+                        Member::Object | Member::NotPublic => Origin::Object(dotted),
+                    },
+                );
+            }
+            Origin::Object(path) => push(found, Origin::Object(format!("{path}.{attribute}"))),
+            Origin::Own(dotted) => {
+                let before = found.len();
+                self.own_member(&dotted, attribute, found);
+                if found.len() == before {
+                    push(found, Origin::Value);
+                }
+            }
+            Origin::Undecided => push(found, Origin::Undecided),
+            Origin::Builtin(_) | Origin::Context | Origin::Function | Origin::Value => {
+                push(found, Origin::Value)
+            }
+        }
+    }
+
+    pub fn own_member(&mut self, dotted: &str, name: &str, found: &mut Vec<Origin>) {
+        self.steps += 1;
+        if self.steps > MAX_INDIRECTIONS {
+            push(found, Origin::Undecided);
+            return;
+        }
+        let inner = if dotted.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{dotted}.{name}")
+        };
+        if self.bundle.is_own(&inner) {
+            push(found, Origin::Own(inner));
+        }
+        if let Some(&index) = self.bundle.modules.get(dotted)
+            && let Some(file) = self.bundle.files.get(index)
+            && let Some((&name, record)) = file
+                .scopes
+                .scopes
+                .first()
+                .and_then(|scope| scope.names.get_key_value(name))
+        {
+            self.record(index, 0, name, record, found);
+        }
+    }
+
+    fn name(
+        &mut self,
+        file: usize,
+        scope: ScopeId,
+        name: &'b str,
+        use_start: usize,
+        found: &mut Vec<Origin>,
+    ) {
+        let Some(source) = self.bundle.files.get(file) else {
+            return;
+        };
+        let Some((home, record)) = source.scopes.lookup(scope, name) else {
+            push(found, Origin::Builtin(name.to_owned()));
+            return;
+        };
+        self.record(file, home, name, record, found);
+        if !record.is_deleted && record.settled.is_some_and(|settled| settled <= use_start) {
+            return;
+        }
+        // a name that is not bound yet is looked up further out: class body, then module, then builtins
+        match source.scopes.scopes.get(home) {
+            Some(scope) if scope.kind == ScopeKind::Module && builtins::is_refused(name) => {
+                push(found, Origin::Builtin(name.to_owned()));
+            }
+            Some(scope) if scope.kind == ScopeKind::Class => {
+                if let Some(parent) = scope.parent
+                    && self.steps < MAX_INDIRECTIONS
+                    && (source.scopes.lookup(parent, name).is_some() || builtins::is_refused(name))
+                {
+                    self.steps += 1;
+                    self.name(file, parent, name, use_start, found);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn record(
+        &mut self,
+        file: usize,
+        home: ScopeId,
+        name: &'b str,
+        record: &NameRecord<'a>,
+        found: &mut Vec<Origin>,
+    ) {
+        if self.open.contains(&(file, home, name)) {
+            self.is_cyclic |= self.attributes > 0;
+            return;
+        }
+        if self.open.len() >= MAX_ALIAS_DEPTH {
+            push(found, Origin::Undecided);
+            return;
+        }
+        self.open.push((file, home, name));
+        for bound in &record.bounds {
+            self.bound(file, name, bound, found);
+        }
+        self.open.pop();
+    }
+
+    fn bound(&mut self, file: usize, name: &str, bound: &Bound<'a>, found: &mut Vec<Origin>) {
+        self.steps += 1;
+        if self.steps > MAX_INDIRECTIONS {
+            push(found, Origin::Undecided);
+            return;
+        }
+        match bound.binding {
+            Binding::Import { module } => push(
+                found,
+                if self.bundle.is_own(module) {
+                    Origin::Own(module.to_owned())
+                } else {
+                    Origin::Module(module.to_owned())
+                },
+            ),
+            Binding::ImportFrom {
+                module,
+                level,
+                name,
+            } => {
+                let path = self.bundle.files.get(file).map_or("", |file| file.path);
+                let dotted = self.bundle.absolute(path, module, level);
+                if level > 0 || self.bundle.is_own(&dotted) {
+                    self.own_member(&dotted, name, found);
+                } else {
+                    self.member(Origin::Module(dotted), name, found);
+                }
+            }
+            Binding::Alias(value) => self.expression(file, bound.scope, value, found),
+            Binding::Parameter { position, .. } => push(
+                found,
+                if self.is_context(file, bound.scope, name, position) {
+                    Origin::Context
+                } else {
+                    Origin::Value
+                },
+            ),
+            Binding::Function => push(found, Origin::Function),
+            Binding::Class | Binding::Walrus | Binding::Other | Binding::Delete => {
+                push(found, Origin::Value)
+            }
+        }
+    }
+
+    /// Whether a parameter is the context: the first one of an entry point, or one called `ctx` outside the static
+    /// methods of autograd functions, where `ctx` comes first and means something else.
+    fn is_context(&self, file: usize, scope: ScopeId, name: &str, position: usize) -> bool {
+        let Some(source) = self.bundle.files.get(file) else {
+            return false;
+        };
+        let Some(function) = source.scopes.scopes.get(scope) else {
+            return false;
+        };
+        let parent = function
+            .parent
+            .and_then(|id| source.scopes.scopes.get(id))
+            .map(|scope| scope.kind);
+        let roles = &self.bundle.roles;
+        let is_entry = parent == Some(ScopeKind::Module)
+            && position == 0
+            && ((source.path == roles.architecture.0 && function.name == roles.architecture.1)
+                || (source.path == roles.training.0 && function.name == roles.training.1));
+        is_entry || (name == "ctx" && (parent != Some(ScopeKind::Class) || position > 0))
+    }
+}
+
+fn push(found: &mut Vec<Origin>, origin: Origin) {
+    if found.contains(&origin) {
+        return;
+    }
+    if found.len() >= MAX_ORIGINS {
+        if let Some(last) = found.last_mut() {
+            *last = Origin::Undecided;
+        }
+        return;
+    }
+    found.push(origin);
+}

@@ -1,0 +1,89 @@
+//! Statement and expression kinds outside the reviewed language, and identifiers that Python would rename.
+
+use unicode_normalization::UnicodeNormalization;
+
+use super::RuleWalk;
+use crate::review::origin::Origin;
+use crate::review::parse::ast::{Expr, Stmt, StmtClassDef};
+use crate::review::parse::span;
+use crate::review::walk::Span;
+
+pub fn check_statement<'a>(walk: &mut RuleWalk<'_, 'a>, statement: &'a Stmt) {
+    let refused = match statement {
+        Stmt::AsyncFunctionDef(_) => ("AsyncFunctionDef", "async def"),
+        Stmt::AsyncFor(_) => ("AsyncFor", "async for"),
+        Stmt::AsyncWith(_) => ("AsyncWith", "async with"),
+        Stmt::ClassDef(class) => {
+            check_class_keywords(walk, class);
+            return;
+        }
+        _ => return,
+    };
+    walk.reject(
+        "prism:unsupported-syntax",
+        span(statement),
+        refused.0,
+        refused.1,
+    );
+}
+
+pub fn check_expression<'a>(walk: &mut RuleWalk<'_, 'a>, expression: &'a Expr) {
+    let generators = match expression {
+        Expr::Await(_) => {
+            walk.reject(
+                "prism:unsupported-syntax",
+                span(expression),
+                "Await",
+                "await",
+            );
+            return;
+        }
+        Expr::ListComp(node) => &node.generators,
+        Expr::SetComp(node) => &node.generators,
+        Expr::DictComp(node) => &node.generators,
+        Expr::GeneratorExp(node) => &node.generators,
+        _ => return,
+    };
+    if generators.iter().any(|generator| generator.is_async) {
+        walk.reject(
+            "prism:unsupported-syntax",
+            span(expression),
+            "comprehension",
+            "asynchronous comprehension",
+        );
+    }
+}
+
+/// `metaclass=` takes part in attribute access of the class itself; only `abc.ABCMeta` is known.
+fn check_class_keywords<'a>(walk: &mut RuleWalk<'_, 'a>, class: &'a StmtClassDef) {
+    for keyword in &class.keywords {
+        let is_metaclass = keyword
+            .arg
+            .as_ref()
+            .is_none_or(|name| name.as_str() == "metaclass");
+        let known = [Origin::Object("abc.ABCMeta".to_owned())];
+        if is_metaclass && walk.origins(&keyword.value) == known {
+            walk.settle(&keyword.value);
+        } else if is_metaclass {
+            walk.reject(
+                "prism:unsupported-syntax",
+                span(keyword),
+                "keyword",
+                "a metaclass other than abc.ABCMeta",
+            );
+        }
+    }
+}
+
+/// Python compares identifiers after NFKC; the parser does not normalise, so only stable names are accepted.
+pub fn check_identifier(walk: &mut RuleWalk<'_, '_>, name: &str, at: Span) {
+    if !name.is_ascii() && !name.nfkc().eq(name.chars()) {
+        let normalised: String = name.nfkc().collect();
+        walk.reject(
+            "prism:identifier-encoding",
+            at,
+            "identifier",
+            &format!("{name:?} becomes {normalised:?}"),
+        );
+    }
+}

@@ -1,0 +1,264 @@
+//! Python's name scopes of one file: which binding a name can refer to at a given place.
+
+use std::collections::{HashMap, HashSet};
+
+use super::parse::ast::{Constant, Expr, Stmt};
+use super::walk::{Binding, ScopeKind, Span, Visitor, walk_module};
+
+/// Index of a scope in [`ScopeTable`]; scopes are numbered in walk order, the module is 0.
+pub type ScopeId = usize;
+
+/// One binding of one name that can make it refer to something outside the submission.
+#[derive(Clone, Copy)]
+pub struct Bound<'a> {
+    pub binding: Binding<'a>,
+    /// Where the value is evaluated.
+    pub scope: ScopeId,
+}
+
+/// All that is known of one name in one scope.
+#[derive(Default)]
+pub struct NameRecord<'a> {
+    /// Imports, aliases of names and attributes, parameters; each other kind at most once.
+    pub bounds: Vec<Bound<'a>>,
+    /// How often the name is bound.
+    pub count: usize,
+    /// String constants assigned to the name, the first few.
+    pub texts: Vec<&'a str>,
+    /// Something else than string constants is bound to the name, or more of them than are kept.
+    pub has_other_values: bool,
+    /// The name is deleted somewhere.
+    pub is_deleted: bool,
+    /// The smallest offset from which on the name is certainly bound, if there is one.
+    pub settled: Option<usize>,
+}
+
+const MAX_TEXTS: usize = 32;
+
+impl<'a> NameRecord<'a> {
+    fn add(&mut self, bound: Bound<'a>, settled: Option<usize>) {
+        self.count += 1;
+        self.settled = match (self.settled, settled) {
+            (Some(old), Some(new)) => Some(old.min(new)),
+            (old, new) => old.or(new),
+        };
+        let text = match bound.binding {
+            Binding::Alias(Expr::Constant(constant)) => match &constant.value {
+                Constant::Str(text) => Some(text.as_str()),
+                _ => None,
+            },
+            Binding::Delete => {
+                self.is_deleted = true;
+                return;
+            }
+            _ => None,
+        };
+        match text {
+            Some(text) if self.texts.len() < MAX_TEXTS => self.texts.push(text),
+            _ => self.has_other_values = true,
+        }
+        let is_followed = match bound.binding {
+            Binding::Import { .. } | Binding::ImportFrom { .. } | Binding::Parameter { .. } => true,
+            Binding::Alias(value) => is_reference(value),
+            _ => false,
+        };
+        let is_known = |known: &Bound<'a>| {
+            !matches!(
+                known.binding,
+                Binding::Import { .. } | Binding::ImportFrom { .. } | Binding::Parameter { .. }
+            ) && !matches!(known.binding, Binding::Alias(value) if is_reference(value))
+                && matches!(known.binding, Binding::Function)
+                    == matches!(bound.binding, Binding::Function)
+        };
+        if is_followed || !self.bounds.iter().any(is_known) {
+            self.bounds.push(bound);
+        }
+    }
+}
+
+/// Whether an assigned value can be a module or a part of one: a dotted name, or `getattr` of one.
+fn is_reference(value: &Expr) -> bool {
+    match value {
+        Expr::Name(_) | Expr::Attribute(_) => true,
+        Expr::Call(call) => {
+            matches!(&*call.func, Expr::Name(name) if name.id.as_str() == "getattr")
+        }
+        _ => false,
+    }
+}
+
+pub struct Scope<'a> {
+    pub kind: ScopeKind,
+    pub name: &'a str,
+    pub parent: Option<ScopeId>,
+    pub names: HashMap<&'a str, NameRecord<'a>>,
+    globals: HashSet<&'a str>,
+    nonlocals: HashSet<&'a str>,
+}
+
+/// All scopes of a file.
+#[derive(Default)]
+pub struct ScopeTable<'a> {
+    pub scopes: Vec<Scope<'a>>,
+    pub too_deep: Option<Span>,
+}
+
+impl<'a> ScopeTable<'a> {
+    /// Collects the scopes of a module.
+    pub fn build(body: &'a [Stmt]) -> ScopeTable<'a> {
+        let mut builder = Builder::default();
+        walk_module(body, &mut builder);
+        builder.settle_nonlocals();
+        builder.table
+    }
+
+    /// What `name` may refer to when it is read in `from`, and the scope that holds it.
+    pub fn lookup(&self, from: ScopeId, name: &str) -> Option<(ScopeId, &NameRecord<'a>)> {
+        let mut current = Some(from);
+        let mut innermost = true;
+        while let Some(id) = current {
+            let scope = self.scopes.get(id)?;
+            if scope.globals.contains(name) {
+                return self.record_of(0, name);
+            }
+            if (innermost || scope.kind != ScopeKind::Class)
+                && let Some(found) = self.record_of(id, name)
+            {
+                return Some(found);
+            }
+            innermost = false;
+            current = scope.parent;
+        }
+        None
+    }
+
+    fn record_of(&self, id: ScopeId, name: &str) -> Option<(ScopeId, &NameRecord<'a>)> {
+        Some((id, self.scopes.get(id)?.names.get(name)?))
+    }
+}
+
+/// The scope ids during a later walk of the same module, in the same order.
+#[derive(Default)]
+pub struct ScopeCursor {
+    stack: Vec<ScopeId>,
+    next: ScopeId,
+}
+
+impl ScopeCursor {
+    pub fn enter(&mut self) {
+        self.stack.push(self.next);
+        self.next += 1;
+    }
+
+    pub fn leave(&mut self) {
+        self.stack.pop();
+    }
+
+    pub fn current(&self) -> ScopeId {
+        self.stack.last().copied().unwrap_or(0)
+    }
+}
+
+#[derive(Default)]
+struct Builder<'a> {
+    table: ScopeTable<'a>,
+    stack: Vec<ScopeId>,
+    /// Bindings under a `nonlocal` declaration: their home is known only when every scope is.
+    homeless: Vec<(ScopeId, &'a str, Bound<'a>)>,
+}
+
+impl<'a> Builder<'a> {
+    fn settle_nonlocals(&mut self) {
+        for (from, name, bound) in std::mem::take(&mut self.homeless) {
+            let mut current = self.table.scopes.get(from).and_then(|scope| scope.parent);
+            while let Some(id) = current {
+                let Some(scope) = self.table.scopes.get_mut(id) else {
+                    break;
+                };
+                let is_function = matches!(scope.kind, ScopeKind::Function | ScopeKind::Lambda);
+                if is_function && let Some(record) = scope.names.get_mut(name) {
+                    record.add(bound, None);
+                    break;
+                }
+                current = scope.parent;
+            }
+        }
+    }
+}
+
+impl<'a> Visitor<'a> for Builder<'a> {
+    fn enter_scope(&mut self, kind: ScopeKind, name: &'a str) {
+        let id = self.table.scopes.len();
+        self.table.scopes.push(Scope {
+            kind,
+            name,
+            parent: self.stack.last().copied(),
+            names: HashMap::new(),
+            globals: HashSet::new(),
+            nonlocals: HashSet::new(),
+        });
+        self.stack.push(id);
+    }
+
+    fn leave_scope(&mut self) {
+        self.stack.pop();
+    }
+
+    fn bind(&mut self, name: &'a str, _span: Span, binding: Binding<'a>, settled: Option<usize>) {
+        let Some(&here) = self.stack.last() else {
+            return;
+        };
+        let mut target = here;
+        if matches!(binding, Binding::Walrus) {
+            while let Some(scope) = self.table.scopes.get(target)
+                && scope.kind == ScopeKind::Comprehension
+                && let Some(parent) = scope.parent
+            {
+                target = parent;
+            }
+        }
+        let bound = Bound {
+            binding,
+            scope: here,
+        };
+        let mut settled = settled.filter(|_| target == here);
+        let Some(scope) = self.table.scopes.get(target) else {
+            return;
+        };
+        if scope.nonlocals.contains(name) {
+            self.homeless.push((target, name, bound));
+            return;
+        }
+        if scope.globals.contains(name) && target != 0 {
+            target = 0;
+            settled = None;
+        }
+        if let Some(scope) = self.table.scopes.get_mut(target) {
+            scope.names.entry(name).or_default().add(bound, settled);
+        }
+    }
+
+    fn declare_global(&mut self, name: &'a str) {
+        if let Some(scope) = self
+            .stack
+            .last()
+            .and_then(|id| self.table.scopes.get_mut(*id))
+        {
+            scope.globals.insert(name);
+        }
+    }
+
+    fn declare_nonlocal(&mut self, name: &'a str) {
+        if let Some(scope) = self
+            .stack
+            .last()
+            .and_then(|id| self.table.scopes.get_mut(*id))
+        {
+            scope.nonlocals.insert(name);
+        }
+    }
+
+    fn too_deep(&mut self, span: Span) {
+        self.table.too_deep = Some(span);
+    }
+}

@@ -1,0 +1,173 @@
+//! No input makes the review panic, overflow or take long.
+
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+
+use super::{plain_bundle, review_beside_plain};
+use crate::review::{Verdict, normalised_source, render};
+
+/// Generous for a debug build on a busy machine; the design goal is 250 ms per file.
+const LIMIT: Duration = Duration::from_secs(5);
+
+#[test]
+fn deep_and_long_shapes_end_soon() {
+    let repeat = |part: &str, count: usize| part.repeat(count);
+    let shapes: Vec<(&str, String)> = vec![
+        ("unary", format!("x = {}1\n", repeat("-", 200_000))),
+        ("not", format!("x = {}1\n", repeat("not ", 60_000))),
+        (
+            "brackets",
+            format!("x = {}{}\n", repeat("(", 100_000), repeat(")", 100_000)),
+        ),
+        (
+            "lists",
+            format!("x = {}{}\n", repeat("[", 100_000), repeat("]", 100_000)),
+        ),
+        ("attributes", format!("x = a{}\n", repeat(".a", 120_000))),
+        ("calls", format!("x = a{}\n", repeat("()", 120_000))),
+        ("subscripts", format!("x = a{}\n", repeat("[0]", 80_000))),
+        ("sums", format!("x = 1{}\n", repeat("+1", 120_000))),
+        ("powers", format!("x = 1{}\n", repeat("**1", 80_000))),
+        (
+            "lambdas",
+            format!("x = {}1\n", repeat("lambda a,b:", 20_000)),
+        ),
+        (
+            "conditionals",
+            format!("x = {}1\n", repeat("1 if 1 else ", 20_000)),
+        ),
+        ("comparisons", format!("x = 1{}\n", repeat("<1", 120_000))),
+        (
+            "elifs",
+            format!("if 1:\n pass\n{}", repeat("elif 1:\n pass\n", 15_000)),
+        ),
+        (
+            "indents",
+            (0..700)
+                .map(|depth| format!("{}if 1:\n", " ".repeat(depth)))
+                .collect(),
+        ),
+        (
+            "f-strings",
+            format!("x = f'{}{}'\n", repeat("{", 100_000), repeat("}", 100_000)),
+        ),
+        (
+            "f-string fields",
+            format!("x = f'{{{}1}}'\n", repeat("-", 200_000)),
+        ),
+        (
+            "f-string specs",
+            format!("x = f'{}{}'\n", repeat("{a:", 60_000), repeat("}", 60_000)),
+        ),
+        ("digits", format!("x = {}\n", repeat("9", 250_000))),
+        ("one name", repeat("x = x * 1.0 + 1\n", 12_000)),
+        (
+            "alias chain",
+            (0..8_000).map(|n| format!("a{} = a{n}\n", n + 1)).collect(),
+        ),
+        (
+            "alias diamond",
+            (0..3_000)
+                .map(|n| format!("a{0} = a{n}\na{0} = a{n}.b\n", n + 1))
+                .collect(),
+        ),
+        (
+            "alias ring",
+            (0..4_000)
+                .map(|n| format!("a{} = a{n}\n", (n + 1) % 4_000))
+                .collect(),
+        ),
+        ("many findings", repeat("open(eval)\n", 20_000)),
+        ("comments", repeat("#\n", 120_000)),
+        ("strings", repeat("'a' ", 60_000)),
+        ("unclosed", repeat("(", 250_000)),
+        ("quotes", repeat("\"", 250_000)),
+        (
+            "patterns",
+            format!(
+                "match x:\n case {}1{}: pass\n",
+                repeat("[", 50_000),
+                repeat("]", 50_000)
+            ),
+        ),
+        (
+            "decorators",
+            format!("{}def f(): pass\n", repeat("@a\n", 60_000)),
+        ),
+        (
+            "scopes",
+            (0..90)
+                .map(|depth| format!("{}def f{depth}(a=lambda: 0):\n", " ".repeat(depth)))
+                .collect::<String>()
+                + &" ".repeat(90)
+                + "pass\n",
+        ),
+        ("backslashes", repeat("\\\n", 100_000)),
+    ];
+    for (name, source) in shapes {
+        let start = Instant::now();
+        let review = review_beside_plain(source.as_bytes());
+        let took = start.elapsed();
+        assert!(took < LIMIT, "{name}: {took:?}");
+        for finding in &review.findings {
+            assert!(finding.line >= 1 && finding.column >= 1, "{name}");
+        }
+    }
+}
+
+#[test]
+fn too_many_findings_still_reject() {
+    let source = "x = undefined_name\n".repeat(3_000) + "open('/x')\n";
+    let review = review_beside_plain(source.as_bytes());
+    assert_eq!(review.verdict, Verdict::Rejected);
+    assert!(review.findings.len() <= 1_000, "{}", review.findings.len());
+}
+
+#[rustfmt::skip]
+const FRAGMENTS: &[&str] = &[
+    "import torch\n", "from torch import ", "x = ", "def f(a, b=1):\n    ", "class A(B):\n    ", "lambda x: ", "getattr(",
+    "open", "eval", "self._x", ".__class__", "torch.", "nn.", "f\"{", "}\"", "'", "\"\"\"", "(", ")", "[", "]", "{", "}",
+    ":", ",", "\n", "\n    ", "if ", "else ", "for ", " in ", "match x:\n case ", "=", ":=", "*", "**", "@", "\\\n", "\u{ff45}",
+    "é", "\u{202e}", "\0", "\r", "1", "0x", "1e9", "...", "global x\n", "nonlocal x\n", "yield ", "await ", "async ", "#", "del x",
+    "with a as b:\n  ", "try:\n pass\nexcept E as e:\n ", "ctx", "format", "'{0.a}'.format(", "type(", "super()", "*args",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+        let start = Instant::now();
+        let review = review_beside_plain(&bytes);
+        prop_assert!(start.elapsed() < LIMIT);
+        for finding in &review.findings {
+            prop_assert!(!render(finding, std::str::from_utf8(&bytes).ok()).is_empty());
+        }
+    }
+
+    #[test]
+    fn random_python_never_panics(parts in proptest::collection::vec(proptest::sample::select(FRAGMENTS), 0..60)) {
+        let source = parts.concat();
+        let start = Instant::now();
+        let review = review_beside_plain(source.as_bytes());
+        prop_assert!(start.elapsed() < LIMIT);
+        let mut files = plain_bundle();
+        files.insert("case.py".to_owned(), source.into_bytes());
+        let normalised = normalised_source(&files);
+        prop_assert!(normalised.is_ok() || review.verdict == Verdict::Rejected);
+    }
+
+    #[test]
+    fn mutated_python_never_panics(position in 0usize..2_000, length in 0usize..12, insert in "\\PC{0,6}") {
+        let source = include_str!("../cases/accepted/models.py");
+        let mut text: Vec<char> = source.chars().collect();
+        let start = position.min(text.len());
+        let end = (start + length).min(text.len());
+        text.splice(start..end, insert.chars());
+        let text: String = text.into_iter().collect();
+        let began = Instant::now();
+        review_beside_plain(text.as_bytes());
+        prop_assert!(began.elapsed() < LIMIT);
+    }
+}

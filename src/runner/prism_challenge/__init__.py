@@ -1,0 +1,1 @@
+"""The package name under which submissions have always imported their interface."""

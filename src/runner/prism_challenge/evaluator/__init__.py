@@ -1,0 +1,1 @@
+"""Holds `interface`, the only module that a submission needs to import."""

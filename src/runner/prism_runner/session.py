@@ -1,0 +1,277 @@
+"""The three phases of a run, frame by frame: `twin`, `heldout` and `train` of the protocol."""
+
+from __future__ import annotations
+
+import gc
+import operator
+import os
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from torch import nn
+
+from prism_challenge.evaluator.interface import PrismBatch, PrismContext
+
+from . import census, failure, predict, project, seeds, weights
+from .blackboard import Blackboard, attach
+from .reference_tokenizer import BpeTokenizer, ByteTokenizer, Shelf
+from .wire import Channel, ChannelClosed, ProtocolError
+
+MATERIALISE_SEQ_LEN = 8
+PATH_FIELDS = ("checkpoint_dir", "resume_checkpoint_dir")
+ALIASES = ("max_seq_len", "max_params")
+
+
+class Session:
+    """One connection's run: what the referee planned, and the model that answers for the
+    submission.
+    """
+
+    def __init__(self, channel: Channel, plan: dict[str, Any], own: dict[str, Any]) -> None:
+        """`own`: rank, local_rank, world_size and device of this process, where the plan does not
+        say.
+        """
+        self._channel = channel
+        self._project_dir: str = plan["project_dir"]
+        self._architecture: dict[str, str] = plan["architecture"]
+        self._training: dict[str, str] = plan["training"]
+        self._weights_path: str | None = plan["weights"]
+        self._shelf = Shelf(plan["tokenizers"])
+        self._ctx = _context(own | plan["context"], self)
+        self._vocab_size = self._ctx.vocab_size
+        self._seq_len = self._ctx.sequence_length
+        self._build = project.SeededBuild(_no_build, self._ctx.seed)
+        self._namespace: dict[str, Any] = {}
+        self._numerics = seeds.Numerics()
+        self._blackboard: Blackboard | None = None
+        self._model: nn.Module | None = None
+        self._opened = False
+        self._batches = 0
+        self._stage = "import"
+        self._phase: str = plan["phase"]
+
+        seeds.force(self._ctx.seed)
+        torch.set_num_threads(plan["threads"])
+        if plan["determinism"]:
+            seeds.force_determinism()
+        print(f"prism: forced seed={self._ctx.seed} before submission import", flush=True)
+
+    def run(self) -> NoReturn:
+        """Walks through the phase of the plan and ends the process."""
+        phases = {"twin": self._twin, "heldout": self._heldout, "train": self._train}
+        if self._phase not in phases:
+            raise ProtocolError(f"unknown phase {self._phase!r}")
+        try:
+            self._import_architecture()
+            phases[self._phase]()
+        except (ChannelClosed, ProtocolError):
+            raise
+        except BaseException as error:  # SystemExit and KeyboardInterrupt of a submission too
+            stage = "build" if error is self._build.error else self._stage
+            failure.report(self._channel, self._project_dir, stage, error)
+        self._serve()
+
+    # What a submission reaches through its context.
+
+    def build_model(self, ctx: PrismContext) -> nn.Module:
+        """The submission's model under the forced seed."""
+        return self._build(ctx)
+
+    def reference_tokenizer(self, name: str) -> ByteTokenizer | BpeTokenizer:
+        """The tokenizer of that name; always the same object."""
+        return self._shelf.get(name)
+
+    def iter_train_batches(
+        self, model: nn.Module, batch_size: int, seq_len: int | None, tokenizer: object
+    ) -> Iterator[PrismBatch]:
+        """Checks the arguments now, opens the stream at the first `next()`."""
+        if not isinstance(model, nn.Module):
+            raise TypeError(
+                f"iter_train_batches needs a torch.nn.Module, got {type(model).__name__}"
+            )
+        rows = _size("batch_size", batch_size)
+        cols = self._seq_len if seq_len is None else _size("seq_len", seq_len)
+        return self._stream(model, rows, cols, self._shelf.name_of(tokenizer))
+
+    # Phases.
+
+    def _import_architecture(self) -> None:
+        script = self._architecture
+        project.add_to_path(self._project_dir, script["path"], self._training["path"])
+        module = project.load_script(self._project_dir, script["path"])
+        build = project.symbol_of(module, script["symbol"], script["path"])
+        self._build = project.SeededBuild(build, self._ctx.seed)
+        self._build.install(self._project_dir)
+        self._namespace = vars(module)
+        self._numerics = seeds.Numerics()
+
+    def _twin(self) -> None:
+        self._stage = "build"
+        # Tensors made in forward count as well. The forward for it is made by a model of its own:
+        # the one that predicts has seen nothing before its first batch, as in training.
+        model = self._fresh_model()
+        self._materialise(model)
+        entries = census.count_tensors(model, [self._namespace])
+        del model
+        gc.collect()
+        self._model = self._fresh_model()
+        self._channel.send("built", tensors=census.fit_frame(entries))
+
+    def _heldout(self) -> None:
+        self._stage = "build"
+        model = self._fresh_model()
+        if census.lazy_name(model) is not None:
+            self._materialise(model)
+        self._stage = "load"
+        if self._weights_path is None:
+            raise ProtocolError("phase heldout without weights")
+        weights.load(model, self._weights_path)
+        self._model = model
+        entries = census.count_tensors(model, [self._namespace])
+        self._channel.send("built", tensors=census.fit_frame(entries))
+
+    def _train(self) -> None:
+        module = project.load_script(self._project_dir, self._training["path"])
+        train = project.symbol_of(module, self._training["symbol"], self._training["path"])
+        seeds.force(self._ctx.seed)
+        self._stage = "train"
+        train(self._ctx)
+        self._channel.send("finished", batches=self._batches)
+
+    def _serve(self) -> NoReturn:
+        """Answers until `end`: predictions and, after training, the request to save."""
+        while True:
+            frame = self._receive()
+            if frame["kind"] == "save":
+                self._save(frame["path"])
+            else:
+                self._answer(frame)
+
+    def _stream(
+        self, model: nn.Module, rows: int, cols: int, tokenizer: str | None
+    ) -> Iterator[PrismBatch]:
+        if self._opened:
+            return
+        self._opened = True
+        self._model = model
+        try:
+            self._channel.send("open", batch_size=rows, seq_len=cols, tokenizer=tokenizer)
+            while True:
+                frame = self._receive()
+                if frame["kind"] == "exhausted":
+                    return
+                if frame["kind"] == "reveal":
+                    yield self._revealed(frame)
+                    self._channel.send("next", step=frame["step"])
+                else:
+                    self._answer(frame)
+        except ChannelClosed:  # here, not in run(): the submission could catch it
+            failure.leave(1)
+        except ProtocolError as error:
+            failure.leave_with(f"protocol: {error}")
+
+    # Single frames.
+
+    def _receive(self) -> dict[str, Any]:
+        frame = self._channel.receive()
+        if frame["kind"] == "end":
+            failure.leave(0)
+        return frame
+
+    def _answer(self, frame: dict[str, Any]) -> None:
+        if frame["kind"] == "attach":
+            self._blackboard = attach(frame, self._channel.take_fd())
+        elif frame["kind"] == "predict":
+            self._predict(frame)
+        else:
+            raise ProtocolError(f"frame {frame['kind']!r} is not expected here")
+
+    def _predict(self, frame: dict[str, Any]) -> None:
+        board, model = self._blackboard, self._model
+        if board is None or model is None:
+            raise ProtocolError("predict before attach, or without a model")
+        if tuple(board.ids.shape) != (frame["rows"], frame["cols"]):
+            raise ProtocolError(f"predict {frame['rows']} x {frame['cols']} was not attached")
+        try:
+            ids = board.ids_for(predict.device_of(model, self._ctx.device))
+            logits = predict.run_forward(model, ids, self._numerics)
+            shape, dtype = list(logits.shape), str(logits.dtype).removeprefix("torch.")
+            if shape == list(board.logits.shape):
+                board.logits.copy_(logits)
+        except BaseException as error:
+            failure.report(self._channel, self._project_dir, "forward", error)
+        self._channel.send("predicted", call=frame["call"], shape=shape, dtype=dtype)
+
+    def _revealed(self, frame: dict[str, Any]) -> PrismBatch:
+        board, model = self._blackboard, self._model
+        if board is None or model is None:
+            raise ProtocolError("reveal before attach")
+        self._batches += 1
+        device = predict.device_of(model, self._ctx.device)
+        metadata = {
+            "step": frame["step"],
+            "rank": self._ctx.rank,
+            "bytes_charged": frame["bytes_charged"],
+        }
+        return PrismBatch(board.ids_for(device), board.targets_for(device), metadata)
+
+    def _save(self, name: str) -> None:
+        if self._model is None or self._ctx.artifacts_dir is None:
+            raise ProtocolError("save without a model or an artifacts_dir")
+        if name != os.path.basename(name) or name in ("", ".", ".."):
+            raise ProtocolError(f"save to {name!r}, which is not a file name")
+        try:
+            weights.save(self._model, os.path.join(self._ctx.artifacts_dir, name))
+        except BaseException as error:
+            failure.report(self._channel, self._project_dir, "save", error)
+        self._channel.send("saved", path=name)
+
+    def _fresh_model(self) -> nn.Module:
+        return self._build(self._ctx).to(self._ctx.device)
+
+    def _materialise(self, model: nn.Module) -> None:
+        """One forward on zeros, so that tensors made on first use exist. Its exception counts only
+        if some still do not.
+        """
+        device = predict.device_of(model, self._ctx.device)
+        cols = min(self._seq_len, MATERIALISE_SEQ_LEN)
+        ids = torch.zeros((1, cols), dtype=torch.int64, device=device)
+        try:
+            predict.run_forward(model, ids, self._numerics)
+        except Exception as error:
+            lazy = census.lazy_name(model)
+            if lazy is not None:
+                raise RuntimeError(f"{lazy} has no shape: the first forward failed") from error
+            print(f"prism: the forward before counting raised {type(error).__name__}: {error}")
+
+
+def _context(values: dict[str, Any], run: Session) -> PrismContext:
+    if values["world_size"] > 1:
+        backend = "nccl" if values["device"].startswith("cuda") else "gloo"
+        values = {"distributed_backend": backend} | values
+    known = {field.name for field in fields(PrismContext)} - {"_run"}
+    unknown = values.keys() - known - set(ALIASES)
+    if unknown:
+        raise ProtocolError(f"plan.context has unknown fields {sorted(unknown)}")
+    given = {name: value for name, value in values.items() if name in known}
+    for name in PATH_FIELDS:
+        if given.get(name) is not None:
+            given[name] = Path(given[name])
+    return PrismContext(**given, _run=run)
+
+
+def _size(name: str, value: object) -> int:
+    try:
+        size = int(operator.index(value))  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, got {type(value).__name__}") from None
+    if isinstance(value, bool) or size < 1:
+        raise ValueError(f"{name} must be at least 1, got {value!r}")
+    return size
+
+
+def _no_build(_ctx: PrismContext) -> nn.Module:
+    raise RuntimeError("the architecture is not imported yet")

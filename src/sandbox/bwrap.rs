@@ -1,0 +1,158 @@
+//! bubblewrap: new user, PID, IPC, UTS, cgroup and network namespaces, a root made of read-only parts.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use super::{Command, SandboxError};
+
+/// Parts of the system that every interpreter needs; each is bound only where it exists.
+const SYSTEM: &[&str] = &[
+    "/usr",
+    "/lib",
+    "/lib64",
+    "/lib32",
+    "/bin",
+    "/sbin",
+    "/etc/ld.so.cache",
+    "/etc/alternatives",
+];
+const NVIDIA: &[&str] = &[
+    "/dev/nvidiactl",
+    "/dev/nvidia-uvm",
+    "/dev/nvidia-uvm-tools",
+    "/dev/nvidia-modeset",
+    "/dev/nvidia-caps",
+];
+
+/// `bubblewrap 0.8.0`, or why there is none.
+pub(super) fn version() -> Result<String, SandboxError> {
+    duct::cmd!("bwrap", "--version")
+        .stderr_to_stdout()
+        .read()
+        .map_err(|error| SandboxError::Bwrap {
+            reason: format!("`bwrap --version`: {error}"),
+        })
+}
+
+/// The argument list of bwrap, up to and with the command to run.
+pub(super) fn arguments(command: &Command) -> Result<Vec<OsString>, SandboxError> {
+    let mut line = Line(Vec::new());
+    line.flags(&[
+        "--unshare-all",
+        "--unshare-user",
+        "--disable-userns",
+        "--die-with-parent",
+        "--new-session",
+    ]);
+    line.flags(&[
+        "--cap-drop",
+        "ALL",
+        "--uid",
+        "65534",
+        "--gid",
+        "65534",
+        "--hostname",
+        HOSTNAME,
+    ]);
+    for part in SYSTEM {
+        line.system(Path::new(part));
+    }
+    for folder in &command.python.folders {
+        if !SYSTEM.iter().any(|part| folder.starts_with(part)) {
+            line.bind("--ro-bind", folder, folder);
+        }
+    }
+    for (name, path) in etc(&command.scratch)? {
+        line.bind("--ro-bind", &path, &Path::new("/etc").join(name));
+    }
+    line.flags(&["--proc", "/proc", "--dev", "/dev"]);
+    let size = command.limits.tmp_bytes.to_string();
+    for place in ["/dev/shm", "/tmp"] {
+        line.flags(&["--size", &size, "--tmpfs", place]);
+    }
+    if command.cuda {
+        line.cuda();
+    }
+    for mount in &command.mounts {
+        let kind = if mount.writable {
+            "--bind"
+        } else {
+            "--ro-bind"
+        };
+        line.bind(kind, &mount.host, &mount.inside);
+    }
+    line.flags(&["--remount-ro", "/", "--chdir", "/tmp", "--"]);
+    line.0.push(command.python.python.clone().into());
+    line.0.extend(command.arguments.iter().cloned());
+    Ok(line.0)
+}
+
+/// torchrun resolves its own host name: it must be one that the inside's /etc/hosts knows.
+const HOSTNAME: &str = "prism";
+
+struct Line(Vec<OsString>);
+
+impl Line {
+    fn flags(&mut self, flags: &[&str]) {
+        self.0.extend(flags.iter().map(OsString::from));
+    }
+
+    fn bind(&mut self, kind: &str, host: &Path, inside: &Path) {
+        self.0.extend([kind.into(), host.into(), inside.into()]);
+    }
+
+    /// /bin is a link on merged-usr systems: the link is made again, not followed.
+    fn system(&mut self, path: &Path) {
+        match std::fs::read_link(path) {
+            Ok(target) => self.bind("--symlink", &target, path),
+            Err(_) if path.exists() => self.bind("--ro-bind", path, path),
+            Err(_) => {}
+        }
+    }
+
+    /// Device nodes must come after --dev; cuInit reads /sys.
+    fn cuda(&mut self) {
+        let cards = (0..16).map(|card| format!("/dev/nvidia{card}"));
+        for node in NVIDIA.iter().map(|node| (*node).to_owned()).chain(cards) {
+            let node = PathBuf::from(node);
+            if node.exists() {
+                self.bind("--dev-bind", &node, &node);
+            }
+        }
+        self.bind("--ro-bind", Path::new("/sys"), Path::new("/sys"));
+    }
+}
+
+/// The few files of /etc that libc and torchrun ask for, with nothing of the host in them.
+fn etc(scratch: &Path) -> Result<Vec<(&'static str, PathBuf)>, SandboxError> {
+    let folder = scratch.join("etc");
+    std::fs::create_dir_all(&folder).map_err(|source| SandboxError::Io {
+        path: folder.clone(),
+        source,
+    })?;
+    let files = [
+        (
+            "hosts",
+            format!("127.0.0.1 localhost {HOSTNAME}\n::1 localhost\n"),
+        ),
+        (
+            "passwd",
+            "prism:x:65534:65534::/tmp:/bin/false\n".to_owned(),
+        ),
+        ("group", "prism:x:65534:\n".to_owned()),
+        (
+            "nsswitch.conf",
+            "passwd: files\ngroup: files\nhosts: files\n".to_owned(),
+        ),
+    ];
+    let mut paths = Vec::new();
+    for (name, text) in files {
+        let path = folder.join(name);
+        std::fs::write(&path, text).map_err(|source| SandboxError::Io {
+            path: path.clone(),
+            source,
+        })?;
+        paths.push((name, path));
+    }
+    Ok(paths)
+}

@@ -1,0 +1,205 @@
+//! Starting a command behind the wall, and ending everything that it started.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+
+use super::watchdog::{self, Breach};
+use super::{Command, Ended, Isolation, Running, SandboxError, bwrap, log, tree};
+
+/// A process that could not be ended within this is stuck in the kernel; nothing more can be done.
+const KILL_PATIENCE: Duration = Duration::from_secs(10);
+const POLL: Duration = Duration::from_millis(5);
+
+/// Sandboxes of this process that still run: what is our child and not one of them is an orphan.
+static LIVE: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+
+fn live() -> MutexGuard<'static, BTreeSet<i32>> {
+    LIVE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What the threads of one sandbox share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    handle: Arc<duct::ReaderHandle>,
+    pid: i32,
+    isolation: Isolation,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    ended: Option<(Option<i32>, Option<i32>)>,
+    breach: Option<Breach>,
+}
+
+pub(super) fn start(command: &Command) -> Result<Running, SandboxError> {
+    let expression = match command.isolation {
+        Isolation::Bwrap => duct::cmd("bwrap", bwrap::arguments(command)?),
+        Isolation::None => {
+            // An orphan of an unwalled run becomes our child, where it can be found and ended.
+            let _ = rustix::process::set_child_subreaper(Pid::from_raw(1));
+            duct::cmd(&command.python.python, &command.arguments)
+        }
+    };
+    let environment: BTreeMap<String, String> = command.environment.clone();
+    let limits = command.limits.clone();
+    let expression = expression
+        .full_env(environment)
+        .stdin_null()
+        .stderr_to_stdout()
+        .unchecked()
+        .before_spawn(move |process| {
+            let limits = limits.clone();
+            process.process_group(0);
+            // SAFETY: between fork and exec only system calls are made (setrlimit, prctl); nothing allocates or locks.
+            unsafe {
+                process.pre_exec(move || {
+                    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+                    limits.apply()
+                });
+            }
+            Ok(())
+        });
+    let handle = expression
+        .reader()
+        .map_err(|source| match command.isolation {
+            Isolation::Bwrap => SandboxError::Bwrap {
+                reason: source.to_string(),
+            },
+            Isolation::None => SandboxError::Python {
+                python: command.python.python.clone(),
+                reason: source.to_string(),
+            },
+        })?;
+    let handle = Arc::new(handle);
+    let pid = handle.pids().first().copied().unwrap_or(0) as i32;
+    live().insert(pid);
+    let shared = Arc::new(Shared {
+        handle: Arc::clone(&handle),
+        pid,
+        isolation: command.isolation,
+        state: Mutex::default(),
+    });
+    let (log_path, cap) = (command.log.clone(), command.limits.log_bytes);
+    let reader = std::thread::spawn(move || {
+        log::copy_capped(&*handle, &log_path, cap);
+    });
+    let (watched, artifacts, limits) = (
+        Arc::clone(&shared),
+        command.artifacts.clone(),
+        command.limits.clone(),
+    );
+    let watcher = std::thread::spawn(move || watchdog::watch(&watched, &artifacts, &limits));
+    Ok(Running {
+        shared,
+        threads: vec![reader, watcher],
+    })
+}
+
+impl Shared {
+    pub(super) fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn breach(&self) -> Option<Breach> {
+        self.state().breach
+    }
+
+    pub(super) fn ended(&self) -> Option<Ended> {
+        let mut state = self.state();
+        if state.ended.is_none()
+            && let Ok(Some(output)) = self.handle.try_wait()
+        {
+            state.ended = Some((output.status.code(), output.status.signal()));
+        }
+        state.ended.map(|(code, signal)| Ended {
+            code,
+            signal,
+            breach: state.breach,
+        })
+    }
+
+    /// Waits up to `patience` for the end.
+    pub(super) fn wait(&self, patience: Duration) -> Option<Ended> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let ended = self.ended();
+            if ended.is_some() || Instant::now() >= deadline {
+                return ended;
+            }
+            std::thread::sleep(POLL.min(patience));
+        }
+    }
+
+    pub(super) fn end_for(&self, breach: Breach) {
+        self.state().breach.get_or_insert(breach);
+        self.kill();
+    }
+
+    /// Ends every process inside. With bwrap, its first process takes the whole PID namespace along.
+    pub(super) fn kill(&self) {
+        if self.ended().is_some() && self.isolation == Isolation::Bwrap {
+            return;
+        }
+        let deadline = Instant::now() + KILL_PATIENCE;
+        loop {
+            let members = tree::members(self.pid);
+            for &member in members.iter().rev() {
+                if let Some(pid) = Pid::from_raw(member) {
+                    // It may be gone already.
+                    let _ = kill_process(pid, Signal::KILL);
+                }
+            }
+            if let Some(group) = Pid::from_raw(self.pid) {
+                let _ = kill_process_group(group, Signal::KILL);
+            }
+            if self.wait(Duration::from_millis(20)).is_some() || Instant::now() >= deadline {
+                break;
+            }
+        }
+        if self.isolation == Isolation::None {
+            self.kill_orphans();
+        }
+    }
+
+    /// Without a PID namespace, workers with sessions of their own outlive torchrun and become our children.
+    fn kill_orphans(&self) {
+        let me = rustix::process::getpid().as_raw_nonzero().get();
+        let mut live = live();
+        live.remove(&self.pid);
+        for child in tree::children(me) {
+            if live.contains(&child) {
+                continue;
+            }
+            for member in tree::members(child) {
+                if let Some(pid) = Pid::from_raw(member) {
+                    let _ = kill_process(pid, Signal::KILL);
+                    let _ =
+                        rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::NOHANG);
+                }
+            }
+        }
+    }
+
+    pub(super) fn finish(&self, patience: Duration) -> Ended {
+        if self.wait(patience).is_none() {
+            self.kill();
+        } else if self.isolation == Isolation::None {
+            self.kill_orphans();
+        }
+        let state_breach = self.breach();
+        self.ended().unwrap_or(Ended {
+            code: None,
+            signal: None,
+            breach: state_breach,
+        })
+    }
+}

@@ -1,0 +1,81 @@
+//! The process tree of a sandbox, as /proc tells it: who is in it and what it uses.
+
+use std::collections::HashMap;
+use std::fs;
+
+/// What a tree uses at one moment.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Usage {
+    pub resident_bytes: u64,
+    /// Processes and threads.
+    pub tasks: u64,
+}
+
+/// The direct children of a process.
+pub(super) fn children(parent: i32) -> Vec<i32> {
+    by_parent().remove(&parent).unwrap_or_default()
+}
+
+/// All descendants of `root`, itself included, parents first.
+pub(super) fn members(root: i32) -> Vec<i32> {
+    let mut children = by_parent();
+    let mut members = vec![root];
+    let mut next = 0;
+    while next < members.len() {
+        if let Some(found) = children.remove(&members[next]) {
+            members.extend(found);
+        }
+        next += 1;
+    }
+    members
+}
+
+fn by_parent() -> HashMap<i32, Vec<i32>> {
+    let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return children;
+    };
+    for entry in entries.flatten() {
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok())
+        else {
+            continue;
+        };
+        if let Some(parent) = stat_field(pid, 1) {
+            children.entry(parent as i32).or_default().push(pid);
+        }
+    }
+    children
+}
+
+/// Sums over a tree. Shared pages count once per process: too much rather than too little.
+pub(super) fn usage(members: &[i32]) -> Usage {
+    let page = rustix::param::page_size() as u64;
+    let mut usage = Usage::default();
+    for &pid in members {
+        let Some(tasks) = stat_field(pid, 17) else {
+            continue;
+        };
+        usage.tasks += tasks.max(0) as u64;
+        // statm: size resident shared …; the mapped libraries of torch would count once per rank.
+        let Ok(text) = fs::read_to_string(format!("/proc/{pid}/statm")) else {
+            continue;
+        };
+        let mut fields = text
+            .split(' ')
+            .filter_map(|field| field.parse::<u64>().ok());
+        let (_, resident, shared) = (fields.next(), fields.next(), fields.next());
+        usage.resident_bytes += resident.unwrap_or(0).saturating_sub(shared.unwrap_or(0)) * page;
+    }
+    usage
+}
+
+/// Field of /proc/PID/stat after the command name: 0 state, 1 parent, 17 threads.
+fn stat_field(pid: i32, index: usize) -> Option<i64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name is in parentheses and may hold anything, parentheses too.
+    let rest = &text[text.rfind(')')? + 2..];
+    rest.split(' ').nth(index)?.trim().parse().ok()
+}

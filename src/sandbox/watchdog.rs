@@ -1,0 +1,108 @@
+//! Looks at the whole tree a few times a second and ends it when a limit is broken.
+//!
+//! The kernel's own limits are per process; a fork bomb or a hundred workers with a little memory each pass them.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use walkdir::WalkDir;
+
+use super::limits::Limits;
+use super::open::Shared;
+use super::tree;
+
+/// The limit that was broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Breach {
+    Memory { got_bytes: u64, limit_bytes: u64 },
+    Processes { got: u64, limit: u64 },
+    Artifacts { got_bytes: u64, limit_bytes: u64 },
+}
+
+impl std::fmt::Display for Breach {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Memory {
+                got_bytes,
+                limit_bytes,
+            } => {
+                write!(
+                    f,
+                    "the run used {got_bytes} bytes of memory, expected at most {limit_bytes}"
+                )
+            }
+            Self::Processes { got, limit } => {
+                write!(
+                    f,
+                    "the run had {got} processes and threads, expected at most {limit}"
+                )
+            }
+            Self::Artifacts {
+                got_bytes,
+                limit_bytes,
+            } => {
+                write!(
+                    f,
+                    "artifacts_dir held {got_bytes} bytes, expected at most {limit_bytes}"
+                )
+            }
+        }
+    }
+}
+
+const INTERVAL: Duration = Duration::from_millis(100);
+/// Walking artifacts_dir costs more than reading /proc.
+const LOOKS_PER_WALK: u32 = 5;
+/// A tree of more files than this is over any sensible quota of a training run.
+const MAX_ARTIFACT_FILES: usize = 100_000;
+
+pub(super) fn watch(shared: &Arc<Shared>, artifacts: &Path, limits: &Limits) {
+    let mut looks = 0u32;
+    while shared.wait(INTERVAL).is_none() {
+        let usage = tree::usage(&tree::members(shared.pid()));
+        let breach = if usage.resident_bytes > limits.memory_bytes {
+            Some(Breach::Memory {
+                got_bytes: usage.resident_bytes,
+                limit_bytes: limits.memory_bytes,
+            })
+        } else if usage.tasks > limits.processes {
+            Some(Breach::Processes {
+                got: usage.tasks,
+                limit: limits.processes,
+            })
+        } else if looks.is_multiple_of(LOOKS_PER_WALK) {
+            let got_bytes = folder_bytes(artifacts);
+            (got_bytes > limits.artifacts_bytes).then_some(Breach::Artifacts {
+                got_bytes,
+                limit_bytes: limits.artifacts_bytes,
+            })
+        } else {
+            None
+        };
+        if let Some(breach) = breach {
+            shared.end_for(breach);
+            return;
+        }
+        looks = looks.wrapping_add(1);
+    }
+}
+
+/// Bytes on disk (blocks, not lengths: a sparse file costs what it uses).
+fn folder_bytes(folder: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let walk = WalkDir::new(folder)
+        .follow_links(false)
+        .into_iter()
+        .flatten();
+    let mut bytes = 0u64;
+    for (count, entry) in walk.enumerate() {
+        if count > MAX_ARTIFACT_FILES {
+            return u64::MAX;
+        }
+        if let Ok(metadata) = entry.metadata() {
+            bytes += metadata.blocks() * 512;
+        }
+    }
+    bytes
+}

@@ -1,0 +1,293 @@
+"""The runner's parts, one by one, without a process of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from fake_referee import RUNNER
+
+sys.path.insert(0, str(RUNNER.parent))
+
+from prism_challenge.evaluator import interface
+from prism_runner import blackboard, census, predict, reference_tokenizer, seeds, weights, wire
+
+# "a" "b" "c" "Ġ" are single bytes; merges by rank: ab, abc, Ġab
+MINI = {
+    "added_tokens": [{"id": 8, "content": "<pad>"}],
+    "normalizer": None,
+    "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True},
+    "model": {
+        "type": "BPE",
+        "vocab": {"a": 0, "b": 1, "c": 2, "Ġ": 3, "ab": 4, "abc": 5, "Ġab": 6, "<|endoftext|>": 7,
+                  "<pad>": 8},
+        "merges": ["a b", ["ab", "c"], "Ġ ab"],
+    },
+}  # fmt: skip
+
+
+class Tokenizers(unittest.TestCase):
+    """Ids and names."""
+
+    def shelf(self, definition: dict) -> reference_tokenizer.Shelf:
+        """`mini` and `bytes`."""
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        path = Path(folder.name) / "mini.json"
+        path.write_text(json.dumps(definition), encoding="utf-8")
+        listed = {"mini": {"file": str(path), "size": 9}, "bytes": {"file": None, "size": 257}}
+        return reference_tokenizer.Shelf(listed)
+
+    def test_merges_go_by_rank(self) -> None:
+        """Lowest rank first, leftmost first; a word never reaches over a border."""
+        mini = self.shelf(MINI).get("MINI")
+        table = {"abc": [5], "ab abc": [4, 3, 5], " ab": [6], "aab": [0, 4], "cab": [2, 4], "": [],
+                 "  ab": [3, 6], "ababab": [4, 4, 4]}  # fmt: skip
+        for text, ids in table.items():
+            self.assertEqual(mini.encode(text), ids, text)
+            self.assertEqual(mini.decode(ids), text)
+        self.assertEqual(mini.decode([4, 7, 8, 2]), "abc", "special tokens are left out")
+        self.assertEqual(mini.vocab_size, 9)
+
+    def test_words_are_gpt2s(self) -> None:
+        """Letters, numbers, the rest, contractions, spaces before words, odd white space."""
+        table = {
+            "Hello  world's 12² x_y": ["Hello", " ", " world", "'s", " 12²", " x", "_", "y"],
+            "a\n\n b": ["a", "\n\n", " b"],
+            "é漢字\u00a0z \u3000": ["é漢字", "\u00a0", "z", " \u3000"],
+            "a\x1cb": ["a", "\x1c", "b"],
+        }
+        for text, words in table.items():
+            self.assertEqual(reference_tokenizer._gpt2_pattern().findall(text), words)
+
+    def test_bytes(self) -> None:
+        """One id per byte; the ids above are no text."""
+        raw = self.shelf(MINI).get("bytes")
+        self.assertEqual(raw.encode("é"), [0xC3, 0xA9])
+        self.assertEqual(raw.decode([0xC3, 0xA9, 256, 0xFF]), "é\ufffd")
+
+    def test_what_is_not_a_tokenizer_of_the_run(self) -> None:
+        """Unknown names, code, other kinds of tokenizer.json."""
+        shelf = self.shelf(MINI)
+        self.assertIsNone(shelf.name_of(None))
+        self.assertEqual(shelf.name_of("Bytes"), "bytes")
+        self.assertEqual(shelf.name_of(shelf.get("mini")), "mini")
+        with self.assertRaisesRegex(
+            ValueError, "unknown tokenizer 'gpt2'; this run has bytes, mini"
+        ):
+            shelf.get("gpt2")
+        for code in (str.encode, reference_tokenizer.ByteTokenizer("bytes", 257), 3):
+            with self.assertRaisesRegex(TypeError, "code are not accepted"):
+                shelf.name_of(code)
+        other = self.shelf(MINI | {"normalizer": {"type": "Lowercase"}})
+        with self.assertRaisesRegex(ValueError, "a normalizer is set; pass its name"):
+            other.get("mini")
+
+
+class Holder:
+    """An object of a submission's own."""
+
+    def __init__(self, inside: object) -> None:
+        self.inside = inside
+
+
+class Census(unittest.TestCase):
+    """Tensors by distinct storage."""
+
+    def test_what_is_found(self) -> None:
+        """Views count once, expanded views by their storage, hidden tensors count."""
+        model = nn.Module()
+        model.weight = nn.Parameter(torch.zeros(4, 5))
+        model.register_buffer("view", model.weight.data[:2])
+        model.register_buffer("wide", torch.zeros(1, 3).expand(100, 3))
+        cycle: list[object] = [torch.zeros(7, dtype=torch.int8), {"x": (torch.zeros(2),)}]
+        cycle.append(cycle)
+        model.hidden = Holder(cycle)
+        model.free = {"p": nn.Parameter(torch.zeros(11))}
+        model.text = "x" * 100
+        found = census.count_tensors(model, [{"GLOBAL": torch.zeros(13), "numbers": [1] * 1000}])
+        self.assertCountEqual(
+            found,
+            [[20, 4, "parameter"], [3, 4, "buffer"], [7, 1, "other"], [2, 4, "other"],
+             [11, 4, "other"], [13, 4, "other"]],
+        )  # fmt: skip
+
+    def test_lazy_tensors_have_names(self) -> None:
+        """Before the first forward there is nothing to count."""
+        model = nn.Sequential(nn.LazyLinear(3))
+        self.assertEqual(census.lazy_name(model), "0.weight")
+        with self.assertRaisesRegex(ValueError, "no shape"):
+            census.count_tensors(model)
+        model(torch.zeros(1, 2))
+        self.assertIsNone(census.lazy_name(model))
+
+    def test_a_long_list_fits_a_frame(self) -> None:
+        """The largest stay, the others are one entry; nothing is lost."""
+        entries = [[1_000_000 + i, 4, "parameter"] for i in range(10_000)]
+        fitted = census.fit_frame(entries)
+        self.assertLessEqual(len(fitted), 4_096)
+        self.assertLess(len(json.dumps({"kind": "built", "tensors": fitted})), 65_536)
+        self.assertEqual(sum(e[0] for e in fitted), sum(e[0] for e in entries))
+        self.assertEqual(fitted[-1][1:], [4, "other"])
+        self.assertEqual(census.fit_frame(entries[:3]), entries[2::-1])
+
+
+class Tied(nn.Module):
+    """A head that may be the embedding's own memory."""
+
+    def __init__(self, tied: bool) -> None:
+        super().__init__()
+        self.emb = nn.Embedding(6, 4)
+        self.head = nn.Linear(4, 6, bias=False)
+        if tied:
+            self.head.weight = self.emb.weight
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        """Logits."""
+        return self.head(self.emb(ids))
+
+
+class Weights(unittest.TestCase):
+    """Saving, and strict loading."""
+
+    def setUp(self) -> None:
+        """A path to save to."""
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.path = str(Path(folder.name) / "weights.safetensors")
+
+    def test_ties_and_dtypes_survive(self) -> None:
+        """A model in bfloat16, tied, compiled and averaged around: the same logits."""
+        ids = torch.arange(6)[None]
+        for wrap in (lambda m: m, torch.compile, torch.optim.swa_utils.AveragedModel):
+            trained = wrap(Tied(True).bfloat16())
+            weights.save(trained, self.path)
+            fresh = Tied(True)
+            weights.load(fresh, self.path)
+            self.assertIs(fresh.head.weight, fresh.emb.weight)
+            expected = predict.unwrap(trained)(ids)
+            self.assertTrue(torch.equal(fresh(ids), expected))
+
+    def test_what_does_not_fit(self) -> None:
+        """A missing tensor, an unknown one, another shape."""
+        weights.save(Tied(True), self.path)
+        with self.assertRaisesRegex(ValueError, "lack 1 tensors of the model, first 'head.weight'"):
+            weights.load(Tied(False), self.path)
+        weights.save(nn.Linear(2, 2), self.path)
+        with self.assertRaisesRegex(ValueError, "2 unknown keys, first 'bias'"):
+            weights.load(Tied(True), self.path)
+        with self.assertRaisesRegex(RuntimeError, "size mismatch"):
+            weights.load(nn.Linear(2, 3), self.path)
+
+    def test_prefixes_and_links(self) -> None:
+        """Names of a wrapper are stripped; a link in the place is replaced, not followed."""
+        victim = Path(self.path).with_name("victim")
+        victim.write_text("safe")
+        for name in (self.path, f"{self.path}.partial"):
+            Path(name).symlink_to(victim)
+        outer = nn.Module()
+        outer.module = nn.Linear(2, 2)
+        weights.save(outer, self.path)
+        self.assertEqual(victim.read_text(), "safe")
+        fresh = nn.Linear(2, 2)
+        weights.load(fresh, self.path)
+        self.assertTrue(torch.equal(fresh.weight, outer.module.weight))
+
+
+class Adapters(nn.Module):
+    """Leaves a mark when it is switched, as merged adapters do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Dropout()
+        self.merged = False
+
+    def train(self, mode: bool = True) -> Adapters:
+        """Merged in eval mode only."""
+        self.merged = not mode
+        return super().train(mode)
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        """Fails unless it runs as a prediction should."""
+        assert self.merged and not self.inner.training and not torch.is_grad_enabled()
+        assert not torch.is_autocast_enabled("cpu")
+        assert torch.get_default_dtype() == torch.float32
+        random.random()
+        if ids.numel() == 0:
+            raise LookupError("nothing to predict")
+        return torch.rand(3) + ids.sum()
+
+
+class Predictions(unittest.TestCase):
+    """A forward that leaves no trace."""
+
+    def test_everything_is_put_back(self) -> None:
+        """Modes, overridden train(), random states, autocast, default dtype; after errors too."""
+        model, numerics = Adapters(), seeds.Numerics()
+        model.train()
+        model.inner.eval()
+        self.addCleanup(torch.set_default_dtype, torch.float32)
+        torch.set_default_dtype(torch.float64)
+        with torch.autocast("cpu"):
+            for _ in range(2):
+                seeds.force(3)
+                predict.run_forward(model, torch.zeros(1, dtype=torch.int64), numerics)
+                after = (random.random(), torch.rand(1).item())
+                seeds.force(3)
+                self.assertEqual(after, (random.random(), torch.rand(1).item()))
+                with self.assertRaises(LookupError):
+                    predict.run_forward(model, torch.zeros(0), numerics)
+                self.assertTrue(model.training and not model.merged and not model.inner.training)
+                self.assertEqual(torch.get_default_dtype(), torch.float64)
+                self.assertTrue(torch.is_autocast_enabled("cpu") and torch.is_grad_enabled())
+
+    def test_only_torchs_wrappers_are_unwrapped(self) -> None:
+        """A submission's own `module` attribute is its affair."""
+        own = nn.Module()
+        own.module = nn.Linear(1, 1)
+        self.assertIs(predict.unwrap(nn.DataParallel(own)), own)
+
+    def test_outputs_that_are_no_logits(self) -> None:
+        """Named by their type."""
+        for output in (None, [], {"logits": 1}, 3):
+            with self.assertRaisesRegex(TypeError, f"got {type(output).__name__}$"):
+                predict.logits_of(output)
+
+
+class Interface(unittest.TestCase):
+    """The records that submissions import."""
+
+    def test_defaults_of_the_contract(self) -> None:
+        """Aliases, frozen records, a context without a run."""
+        ctx = interface.PrismContext()
+        self.assertEqual((ctx.vocab_size, ctx.max_seq_len, ctx.max_layers), (4096, 128, 96))
+        self.assertEqual((ctx.max_params, ctx.seed, ctx.attempt), (150_000_000, 1337, 1))
+        self.assertEqual(interface.TrainingRecipe().optimizer, "adamw")
+        with self.assertRaises(AttributeError):
+            ctx.vocab_size = 2  # type: ignore[misc]
+        with self.assertRaisesRegex(RuntimeError, "belongs to no run"):
+            ctx.build_model()
+
+    def test_memory_that_does_not_fit(self) -> None:
+        """Offsets beyond the memory are an error, not a crash."""
+        frame = {"batch_size": 1, "seq_len": 4, "vocab_size": 8, "shm_bytes": 64,
+                 "ids_offset": 0, "targets_offset": 16, "logits_offset": 32}  # fmt: skip
+        with tempfile.TemporaryFile() as file:
+            file.truncate(64)
+            for change in ({}, {"ids_offset": -4}, {"shm_bytes": 128}, {"seq_len": "4"}):
+                with self.assertRaises(wire.ProtocolError):
+                    blackboard.attach(frame | change, os.dup(file.fileno()))
+            board = blackboard.attach(frame | {"vocab_size": 2}, os.dup(file.fileno()))
+            self.assertEqual(board.logits.shape, (1, 4, 2))
+
+
+if __name__ == "__main__":
+    unittest.main()
