@@ -64,6 +64,8 @@ pub struct Contest {
     pub max_batch_size: u32,
     /// Longest row a submission may ask for, in tokens.
     pub max_seq_len: u32,
+    /// Largest batch of logits per rank (rows × tokens × vocab_size × 4), in bytes: shared memory and a copy of it.
+    pub max_logits_bytes: u64,
 }
 
 /// What one run may use, whichever ends first. The reason is recorded.
@@ -226,6 +228,7 @@ impl Default for Contest {
             seed: 1_337,
             max_batch_size: 256,
             max_seq_len: 2_048,
+            max_logits_bytes: 1 << 30,
         }
     }
 }

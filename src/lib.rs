@@ -5,6 +5,7 @@
 pub mod bundle;
 pub mod config;
 pub mod dataset;
+pub mod digest;
 pub mod exit;
 pub mod intake;
 pub mod outbox;

@@ -128,7 +128,7 @@ pub fn board(board: &Board) -> String {
             row.prequential_bpb,
             optional(row.two_part_bpb),
             optional(row.heldout_delta),
-            row.submission_id,
+            named(board, &row.submission_id),
             if row.flags.is_empty() {
                 String::new()
             } else {
@@ -142,9 +142,20 @@ pub fn board(board: &Board) -> String {
         for row in &board.ineligible {
             text.push_str(&format!(
                 "  {:.6}  {:<7.4}  {:<9}  {}\n",
-                row.final_score, row.prequential_bpb, row.isolation, row.submission_id
+                row.final_score,
+                row.prequential_bpb,
+                row.isolation,
+                named(board, &row.submission_id)
             ));
         }
     }
     text
+}
+
+/// An id and the name that people know it by.
+fn named(board: &Board, submission_id: &str) -> String {
+    match board.names.get(submission_id) {
+        Some(name) => format!("{submission_id}  {name}"),
+        None => submission_id.to_owned(),
+    }
 }

@@ -14,9 +14,10 @@ use walkdir::WalkDir;
 
 use super::manifest::{
     self, Corpus, Dataset, Manifest, OPEN_BUCKETS, OpenEntry, ProvenanceTokenizer, Shard, Split,
-    SplitEntry, hex,
+    SplitEntry,
 };
 use super::{DatasetError, Document, at};
+use crate::digest::hex;
 
 /// What to lock and how to name it.
 #[derive(Debug, Clone)]

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{DatasetError, at};
+use crate::digest::hex;
 
 pub const FILE_NAME: &str = "MANIFEST.json";
 pub const SCHEMA_VERSION: &str = "prism_locked_data.v1";
@@ -130,18 +131,6 @@ pub fn split_fingerprint(split: Split, shards: &[Shard]) -> String {
     let hashes: Vec<&str> = shards.iter().map(|shard| shard.sha256.as_str()).collect();
     let canonical = serde_json::json!({"shard_sha256": hashes, "split": split.name()});
     hex(&Sha256::digest(canonical.to_string().as_bytes()))
-}
-
-/// Lower-case hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            use std::fmt::Write;
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }
 
 /// A manifest that was read, the folder it speaks of and the digest that names it.

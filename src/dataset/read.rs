@@ -8,8 +8,9 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::manifest::{Corpus, Shard, Split, hex, is_open};
+use super::manifest::{Corpus, Shard, Split, is_open};
 use super::{DatasetError, Document, at};
+use crate::digest::hex;
 
 /// Documents of `split` until `budget_bytes` of text are reached; the document at the border is included.
 ///

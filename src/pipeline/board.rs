@@ -1,5 +1,6 @@
 //! The leaderboard and the weights: derived from the submissions' folders, made anew after every run.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -22,6 +23,8 @@ pub struct Board {
     pub weights: Weights,
     /// Measured, and not ranked: the run's isolation was weaker than the contest asks for.
     pub ineligible: Vec<Ineligible>,
+    /// File name in the inbox, by submission: for people, who do not think in ids.
+    pub names: BTreeMap<String, String>,
 }
 
 impl Default for Board {
@@ -30,6 +33,7 @@ impl Default for Board {
             leaderboard: leaderboard::leaderboard(&[]),
             weights: leaderboard::weights(&[]),
             ineligible: Vec::new(),
+            names: BTreeMap::new(),
         }
     }
 }
@@ -47,6 +51,7 @@ pub struct Ineligible {
 pub fn rebuild(outbox: &Outbox) -> Result<Board, OutboxError> {
     let mut rows = Vec::new();
     let mut ineligible = Vec::new();
+    let mut names = BTreeMap::new();
     for status in statuses(outbox)? {
         if status.state != State::Scored {
             continue;
@@ -54,6 +59,7 @@ pub fn rebuild(outbox: &Outbox) -> Result<Board, OutboxError> {
         let path = outbox.submission(&status.submission_id).join(MANIFEST);
         let manifest = schema::read(&path, Schema::RunManifest, MAX_MANIFEST_BYTES)?;
         let row = row(&path, &status, &manifest)?;
+        names.insert(status.submission_id.clone(), status.name.clone());
         if manifest["isolation"]["score_eligible"] == true {
             rows.push(row);
         } else {
@@ -77,6 +83,7 @@ pub fn rebuild(outbox: &Outbox) -> Result<Board, OutboxError> {
         leaderboard: leaderboard::leaderboard(&rows),
         weights: leaderboard::weights(&rows),
         ineligible,
+        names,
     };
     atomic::write_json(
         &outbox.root.join("leaderboard.json"),

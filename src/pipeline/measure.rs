@@ -120,7 +120,7 @@ fn prepare(
         training: bundle.training.clone(),
         tokenizer: bundle.tokenizer.clone(),
         folder: work,
-        audit_key: crate::dataset::manifest::hex(&key),
+        audit_key: crate::digest::hex(&key),
         config,
     };
     Ok(plan)

@@ -47,7 +47,7 @@ fn measure(path: &std::path::Path) -> Result<(), (String, String)> {
         tell(&event);
     };
     let mut measured = session::measure(&plan, &mut loss, &mut events)?;
-    let executable = std::env::current_exe().and_then(|path| session::file_digest(&path));
+    let executable = std::env::current_exe().and_then(|path| prism::digest::file_digest(&path));
     measured.digests.insert(
         "referee".to_owned(),
         executable.map_err(|error| ours(error.to_string()))?,

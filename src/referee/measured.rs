@@ -99,7 +99,8 @@ pub struct Measured {
     pub environment: Environment,
     /// The key of the probe schedule, published now that the run is over.
     pub audit_key: String,
-    /// Seconds by part of the run: `twin`, `train`, `heldout`, `referee` (time the training waited for us).
+    /// Seconds by part of the run: `twin`, `train`, `heldout` (wall time of each process), `stream` (first batch to last,
+    /// less what was not the submission's own), `referee` (losses and records, within `stream`).
     pub seconds: BTreeMap<String, f64>,
     /// sha256 of the runner's files and of the referee's executable.
     pub digests: BTreeMap<String, String>,

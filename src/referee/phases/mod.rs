@@ -1,6 +1,7 @@
 //! The three processes of a run, each fresh: the twin (never trained), the training, the held-out evaluation.
 
 pub mod heldout;
+mod record;
 pub mod train;
 pub mod twin;
 

@@ -1,24 +1,22 @@
 //! The training: batches go in one by one, predictions come out before the targets are shown, every loss is on record
 //! before the next thing happens.
 
-use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use super::record::{Record, own_lanes};
 use super::twin::judge;
 use crate::config::Config;
 use crate::dataset::stream::{Batch, Lanes, TokenStream};
 use crate::referee::causality::{Probe, Schedule};
 use crate::referee::connection::{Stop, explain, unexpected};
 use crate::referee::events::Event;
+use crate::referee::handshake::Started;
 use crate::referee::journal::Journal;
-use crate::referee::launch::Started;
-use crate::referee::loss::{Loss, uniform_nats};
+use crate::referee::loss::Loss;
 use crate::referee::measured::{Fault, ProbeResult};
-use crate::referee::reference::Reference;
 use crate::referee::shm::Geometry;
-use crate::referee::step::{self, BatchCharge, Prediction};
+use crate::referee::step::{self, Prediction};
 use crate::referee::wire::{FromReferee, FromRunner};
-use crate::score::stream_rows::{OnlineRow, nats_to_q32};
 
 /// What the submission asked for with `ctx.iter_train_batches`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +37,8 @@ pub struct Training<'a> {
     pub probes: Vec<ProbeResult>,
     /// Time that the training waited for us.
     pub referee_time: Duration,
+    /// From the first prediction to the end of the stream, less what was not the submission's own.
+    pub stream_time: Duration,
 }
 
 /// How the stream ended.
@@ -132,6 +132,7 @@ impl Training<'_> {
             self.reveal(&batches, revealed_steps, record.bytes)?;
             revealed_steps += 1;
             let left = patience.saturating_sub(begun.elapsed() - not_theirs);
+            self.stream_time = begun.elapsed() - not_theirs;
             if !self.next(revealed_steps - 1, left)? {
                 self.charge_the_rest(revealed_steps, &lanes, &mut record)?;
                 let check = self.final_prediction(geometry, &lanes, revealed_steps)?;
@@ -142,6 +143,7 @@ impl Training<'_> {
                 });
             }
         };
+        self.stream_time = begun.elapsed() - not_theirs;
         self.each(|connection| {
             connection.send(&FromReferee::Exhausted {
                 reason: stopped_reason,
@@ -347,23 +349,7 @@ impl Training<'_> {
             if tokens == 0 {
                 continue;
             }
-            let rate = record.last_rate[rank].max(uniform_nats(record.geometry.vocab_size));
-            let row = OnlineRow {
-                step: index as u32,
-                rank: rank as u32,
-                lane0: (rank * record.geometry.batch_size) as u32,
-                tokens: u32::try_from(tokens)
-                    .map_err(|_| Stop::infrastructure("more than 2^32 tokens left"))?,
-                bytes,
-                nats_q32: nats_to_q32(rate * tokens as f64)
-                    .map_err(|error| Stop::infrastructure(error.to_string()))?,
-                blind_tokens: 0,
-                blind_nats_q32: 0,
-                ref_nats_q32: 0,
-                ref_blind_nats_q32: 0,
-                nonfinite: 0,
-                unpredicted: true,
-            };
+            let row = record.row_left(index, rank, tokens, bytes)?;
             self.journal
                 .append(&row)
                 .map_err(Stop::io("the loss stream"))?;
@@ -424,107 +410,4 @@ fn no_learning() -> Fault {
         "train(ctx) returned without asking for a batch",
         "loop over ctx.iter_train_batches(model, batch_size=…, seq_len=…) and train on each batch",
     )
-}
-
-fn own_lanes(geometry: Geometry, rank: usize) -> Range<usize> {
-    rank * geometry.batch_size..(rank + 1) * geometry.batch_size
-}
-
-/// Sums of a running stream and the buffers of its steps, one per rank.
-struct Record<'a> {
-    geometry: Geometry,
-    stream: &'a TokenStream,
-    reference: Reference,
-    scored: Vec<Prediction>,
-    probed: Vec<Prediction>,
-    /// Nats per token of each rank's last step.
-    last_rate: Vec<f64>,
-    bytes: u64,
-    nats: f64,
-    /// Part of the step that was not the submission's time.
-    paused: Duration,
-}
-
-impl<'a> Record<'a> {
-    fn new(geometry: Geometry, stream: &'a TokenStream, ranks: usize) -> Self {
-        Self {
-            geometry,
-            stream,
-            reference: Reference::new(geometry.vocab_size),
-            scored: (0..ranks).map(|_| Prediction::default()).collect(),
-            probed: (0..ranks).map(|_| Prediction::default()).collect(),
-            last_rate: vec![0.0; ranks],
-            bytes: 0,
-            nats: 0.0,
-            paused: Duration::ZERO,
-        }
-    }
-
-    /// One row of the stream.
-    fn row(
-        &mut self,
-        index: usize,
-        rank: usize,
-        batch: &Batch,
-        lanes: &Lanes<'_>,
-    ) -> Result<OnlineRow, Stop> {
-        let vocab_size = self.geometry.vocab_size;
-        let mut charge =
-            step::charge_batch(batch, &self.scored[rank].nats, vocab_size, self.stream);
-        if charge.all.tokens > 0 {
-            self.last_rate[rank] = charge.all.nats / f64::from(charge.all.tokens);
-        }
-        let (ref_nats, ref_blind_nats) = self.consult_reference(batch);
-        if index == 0 {
-            let first = lanes.first_tokens(own_lanes(self.geometry, rank));
-            let first = step::charge_first_tokens(&first, vocab_size, self.stream);
-            add(&mut charge, &first);
-        }
-        self.bytes += charge.bytes;
-        self.nats += charge.all.nats;
-        let q32 = |nats| nats_to_q32(nats).map_err(|error| Stop::infrastructure(error.to_string()));
-        Ok(OnlineRow {
-            step: index as u32,
-            rank: rank as u32,
-            lane0: (rank * self.geometry.batch_size) as u32,
-            tokens: charge.all.tokens,
-            bytes: charge.bytes,
-            nats_q32: q32(charge.all.nats)?,
-            blind_tokens: charge.blind.tokens,
-            blind_nats_q32: q32(charge.blind.nats)?,
-            ref_nats_q32: q32(ref_nats)?,
-            ref_blind_nats_q32: q32(ref_blind_nats)?,
-            nonfinite: charge.all.nonfinite,
-            unpredicted: false,
-        })
-    }
-
-    /// The reference predictor's losses on the batch, all and blind, before it learns from it.
-    fn consult_reference(&mut self, batch: &Batch) -> (f64, f64) {
-        let (mut all, mut blind) = (0.0, 0.0);
-        for learn in [false, true] {
-            for row in 0..batch.rows {
-                for column in 0..batch.lengths[row] {
-                    let place = row * batch.cols + column;
-                    let (context, target) = (batch.ids[place], batch.targets[place]);
-                    if learn {
-                        self.reference.learn(context, target);
-                        continue;
-                    }
-                    let nats = self.reference.nats(context, target);
-                    all += nats;
-                    if column + 1 == batch.cols {
-                        blind += nats;
-                    }
-                }
-            }
-        }
-        (all, blind)
-    }
-}
-
-fn add(charge: &mut BatchCharge, more: &BatchCharge) {
-    charge.all.nats += more.all.nats;
-    charge.all.tokens += more.all.tokens;
-    charge.bytes += more.bytes;
 }

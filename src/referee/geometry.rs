@@ -1,0 +1,109 @@
+//! What a submission asked for with `ctx.iter_train_batches`, and whether it may have it.
+
+use super::connection::Stop;
+use super::measured::Fault;
+use super::phases::train::Opened;
+use super::plan::RunPlan;
+use super::shm::Geometry;
+use super::wire;
+use crate::config::Config;
+use crate::dataset::stream::TokenStream;
+use crate::dataset::tokenizer::{self, Tokenizer};
+
+/// The tokenizer that a run uses: what `iter_train_batches` named, else prism.yaml's, else bytes.
+pub fn resolve(plan: &RunPlan, opened: &Opened) -> String {
+    opened
+        .tokenizer
+        .clone()
+        .or_else(|| plan.tokenizer.clone())
+        .unwrap_or_else(|| tokenizer::BYTES.to_owned())
+}
+
+/// The geometry a submission asked for, if it may have it.
+pub fn check_geometry(
+    config: &Config,
+    opened: &Opened,
+    tokenizer: &str,
+) -> Result<(Geometry, Tokenizer), Stop> {
+    let contest = &config.contest;
+    let wrong =
+        |message: String, hint: &str| Stop::from(Fault::new("prism:geometry", message, hint));
+    if !(1..=u64::from(contest.max_batch_size)).contains(&opened.batch_size) {
+        return Err(wrong(
+            format!(
+                "batch_size: got {}, expected 1 to {}",
+                opened.batch_size, contest.max_batch_size
+            ),
+            "ask ctx.iter_train_batches for another batch_size",
+        ));
+    }
+    if !(1..=u64::from(contest.max_seq_len)).contains(&opened.seq_len) {
+        return Err(wrong(
+            format!(
+                "seq_len: got {}, expected 1 to {}",
+                opened.seq_len, contest.max_seq_len
+            ),
+            "ask ctx.iter_train_batches for another seq_len",
+        ));
+    }
+    let logits_bytes = opened.batch_size * opened.seq_len * u64::from(contest.vocab_size) * 4;
+    if logits_bytes > contest.max_logits_bytes {
+        return Err(wrong(
+            format!(
+                "{} x {} tokens make {logits_bytes} bytes of logits a batch, expected at most {}",
+                opened.batch_size, opened.seq_len, contest.max_logits_bytes
+            ),
+            "ask ctx.iter_train_batches for a smaller batch_size or seq_len",
+        ));
+    }
+    let known = tokenizer == tokenizer::BYTES
+        || (tokenizer::plain(tokenizer)
+            && config
+                .corpus
+                .tokenizers
+                .join(format!("{tokenizer}.json"))
+                .is_file());
+    if !known {
+        return Err(wrong(
+            format!(
+                "tokenizer: got {:?}, which this contest does not have",
+                wire::clipped(tokenizer)
+            ),
+            "use \"bytes\" or \"prism-4096\"",
+        ));
+    }
+    let tokenizer = Tokenizer::load(tokenizer, &config.corpus.tokenizers)?;
+    if tokenizer.size() > contest.vocab_size {
+        return Err(wrong(
+            format!(
+                "tokenizer {} has {} ids, expected at most {}",
+                tokenizer.name(),
+                tokenizer.size(),
+                contest.vocab_size
+            ),
+            "use a tokenizer that fits ctx.vocab_size",
+        ));
+    }
+    let geometry = Geometry {
+        batch_size: opened.batch_size as usize,
+        seq_len: opened.seq_len as usize,
+        vocab_size: contest.vocab_size as usize,
+    };
+    Ok((geometry, tokenizer))
+}
+
+/// The text must fill every lane.
+pub fn check_lanes(config: &Config, geometry: Geometry, stream: &TokenStream) -> Result<(), Stop> {
+    let lanes = geometry.batch_size * config.run.world_size as usize;
+    stream
+        .lanes(lanes, geometry.seq_len)
+        .map(drop)
+        .map_err(|error| {
+            Fault::new(
+                "prism:geometry",
+                error.to_string(),
+                "ask ctx.iter_train_batches for a smaller batch_size",
+            )
+            .into()
+        })
+}

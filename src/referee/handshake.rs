@@ -1,0 +1,200 @@
+//! Starting a phase: the socket, the process, every rank's `hello`, the plan.
+
+use std::collections::BTreeMap;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::connection::{Connection, Stop};
+use super::launch::{Phase, command, data_dir, open_to_all};
+use super::measured::Environment;
+use super::plan::RunPlan;
+use super::wire::{self, FromReferee, FromRunner};
+use crate::sandbox::{self, Command, Running, python};
+
+/// A phase that runs: its wall, and one connection per rank, in order of rank.
+#[derive(Debug)]
+pub struct Started {
+    pub connections: Vec<Connection>,
+    pub running: Running,
+    pub environment: Environment,
+    // The socket lives as long as the phase.
+    _socket: tempfile::TempDir,
+}
+
+/// Starts a phase and takes every rank's `hello`. Until then no line of the submission has run: whatever goes wrong
+/// is the machine's affair.
+pub fn start(
+    plan: &RunPlan,
+    python: &python::Environment,
+    phase: Phase,
+    weights: Option<&Path>,
+    tokenizers: &serde_json::Value,
+) -> Result<Started, Stop> {
+    let socket = tempfile::Builder::new()
+        .prefix("prism-")
+        .tempdir()
+        .map_err(Stop::io("the socket's folder"))?;
+    open_to_all(socket.path())?;
+    let path = socket.path().join("referee.sock");
+    let listener = UnixListener::bind(&path).map_err(Stop::io("the referee's socket"))?;
+    open_to_all(&path)?;
+    listener
+        .set_nonblocking(true)
+        .map_err(Stop::io("the referee's socket"))?;
+    let command = command(plan, python, phase, socket.path(), weights)?;
+    let world_size = if phase == Phase::Train {
+        plan.config.run.world_size
+    } else {
+        1
+    };
+    let running = sandbox::start(&command)?;
+    let deadline = Instant::now() + Duration::from_secs(plan.config.run.startup_s);
+    let mut ranks: BTreeMap<u32, (Connection, Environment)> = BTreeMap::new();
+    while ranks.len() < world_size as usize {
+        let stream = match listener.accept() {
+            Ok((stream, _)) => stream,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                if let Some(ended) = running.ended() {
+                    let log = tail(&command.log);
+                    return Err(Stop::infrastructure(format!(
+                        "the {} process ended before it said hello ({ended:?}): {log}",
+                        phase.name()
+                    )));
+                }
+                if Instant::now() >= deadline {
+                    return Err(Stop::infrastructure(format!(
+                        "the {} process did not start within {} s",
+                        phase.name(),
+                        plan.config.run.startup_s
+                    )));
+                }
+                std::thread::sleep(Duration::from_millis(5));
+                continue;
+            }
+            Err(error) => return Err(Stop::io("the referee's socket")(error)),
+        };
+        stream
+            .set_nonblocking(false)
+            .map_err(Stop::io("the referee's socket"))?;
+        let frame = wire::read_frame(&stream, deadline)
+            .map_err(|error| Stop::infrastructure(format!("no hello from the runner: {error}")))?;
+        let FromRunner::Hello {
+            protocol,
+            rank,
+            world_size: claimed,
+            python,
+            torch,
+            device,
+            device_name,
+            ..
+        } = frame
+        else {
+            return Err(Stop::infrastructure(format!(
+                "got {:?} from the runner, expected hello",
+                frame.kind()
+            )));
+        };
+        if protocol != wire::PROTOCOL
+            || claimed != world_size
+            || rank >= world_size
+            || ranks.contains_key(&rank)
+        {
+            return Err(Stop::infrastructure(format!(
+                "got hello for rank {rank} of {claimed}, protocol {protocol}; expected each of {world_size} ranks once, \
+                 protocol {}",
+                wire::PROTOCOL
+            )));
+        }
+        let environment = Environment {
+            python: wire::clipped(&python),
+            torch: wire::clipped(&torch),
+            device: wire::clipped(&device),
+            device_name: wire::clipped(&device_name),
+        };
+        ranks.insert(rank, (Connection::new(stream, rank), environment));
+    }
+    let environment = ranks
+        .get(&0)
+        .map(|(_, environment)| environment.clone())
+        .unwrap_or_default();
+    let mut connections: Vec<Connection> = ranks
+        .into_values()
+        .map(|(connection, _)| connection)
+        .collect();
+    for connection in &mut connections {
+        let frame = plan_frame(
+            plan,
+            &command,
+            phase,
+            weights,
+            tokenizers,
+            connection.rank(),
+            world_size,
+        );
+        connection.send(&FromReferee::Plan(&frame))?;
+    }
+    Ok(Started {
+        connections,
+        running,
+        environment,
+        _socket: socket,
+    })
+}
+
+/// The `plan` frame of one rank.
+fn plan_frame(
+    plan: &RunPlan,
+    command: &Command,
+    phase: Phase,
+    weights: Option<&Path>,
+    tokenizers: &serde_json::Value,
+    rank: u32,
+    world_size: u32,
+) -> serde_json::Value {
+    let config = &plan.config;
+    let weights = weights.map(|folder| command.inside(&folder.join("weights.safetensors")));
+    let mut tokenizers = tokenizers.clone();
+    for entry in tokenizers
+        .as_object_mut()
+        .into_iter()
+        .flat_map(|map| map.values_mut())
+    {
+        if let Some(file) = entry["file"].as_str() {
+            entry["file"] = command.inside(Path::new(file)).display().to_string().into();
+        }
+    }
+    serde_json::json!({
+        "phase": phase.name(),
+        "submission_id": plan.submission_id,
+        "project_dir": command.inside(&plan.project),
+        "architecture": plan.architecture,
+        "training": plan.training,
+        "context": {
+            "vocab_size": config.contest.vocab_size,
+            "sequence_length": config.contest.sequence_length,
+            "max_parameters": config.contest.max_parameters,
+            "seed": config.contest.seed,
+            "data_dir": command.inside(&data_dir(plan)),
+            "artifacts_dir": command.inside(&command.artifacts),
+            "device": config.run.device.torch_name(rank),
+            "rank": rank,
+            "local_rank": rank,
+            "world_size": world_size,
+            "token_budget": null,
+            "step_budget": config.budget.steps,
+            "budget_seconds": config.budget.wall_clock_s,
+        },
+        "tokenizers": tokenizers,
+        "weights": weights,
+        "threads": config.run.threads,
+        "determinism": true,
+    })
+}
+
+/// The end of a log, for an infrastructure failure: no submission code has run by then.
+fn tail(path: &Path) -> String {
+    let text = std::fs::read(path).unwrap_or_default();
+    let from = text.len().saturating_sub(1_000);
+    String::from_utf8_lossy(&text[from..]).trim().to_owned()
+}

@@ -1,0 +1,51 @@
+//! Whether the model that enters the stream is the untrained twin, and what the twin knew.
+
+use super::measured::CheckResult;
+use super::step::Prediction;
+use crate::dataset::stream::{Batch, TokenStream};
+
+/// The first batch: the twin's loss on it, and whether the model that enters the stream is the twin.
+pub struct FirstBatch {
+    /// The twin's mean loss, nats per token.
+    pub step0_nats: f64,
+    /// Mean UTF-8 bytes per token of the batch.
+    pub bytes_per_token: f64,
+    pub check: CheckResult,
+}
+
+impl FirstBatch {
+    /// `twin` and `live` are predictions of the same batch.
+    pub fn new(
+        batch: &Batch,
+        stream: &TokenStream,
+        twin: &Prediction,
+        live: &Prediction,
+        tolerance_nats: f64,
+    ) -> Self {
+        let bytes: u64 = batch.targets.iter().map(|&id| stream.bytes_of(id)).sum();
+        let mean = twin.nats.iter().sum::<f64>() / twin.nats.len().max(1) as f64;
+        let difference = twin
+            .nats
+            .iter()
+            .zip(&live.nats)
+            .fold(0.0, |largest: f64, (a, b)| {
+                match (a.is_finite(), b.is_finite()) {
+                    (true, true) => largest.max((a - b).abs()),
+                    (false, false) => largest,
+                    _ => f64::INFINITY,
+                }
+            });
+        Self {
+            step0_nats: mean,
+            bytes_per_token: bytes as f64 / batch.targets.len().max(1) as f64,
+            check: CheckResult {
+                name: "head_start".to_owned(),
+                passed: difference <= tolerance_nats,
+                evidence: format!(
+                    "on the first batch the model that enters the stream and its untrained twin differ by {difference:e} nats, \
+                     expected at most {tolerance_nats}"
+                ),
+            },
+        }
+    }
+}

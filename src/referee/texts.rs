@@ -1,0 +1,94 @@
+//! The texts of a run, and the tokenizers that the contest has for them.
+
+use std::path::Path;
+
+use super::connection::Stop;
+use super::shm::Geometry;
+use crate::config::Config;
+use crate::dataset::manifest::{Corpus, Split};
+use crate::dataset::stream::{Batch, Lanes, TokenStream};
+use crate::dataset::tokenizer::{self, Tokenizer};
+use crate::dataset::{DatasetError, Document, read};
+
+/// The texts of a run, in the tokenizer that its training asked for.
+pub struct Texts {
+    /// What is predicted and then trained on.
+    pub stream: TokenStream,
+    /// Held-out text: secret.
+    pub val: TokenStream,
+}
+
+impl Texts {
+    /// Reads and encodes the prefixes that the budgets ask for.
+    pub fn load(
+        corpus: &Corpus,
+        config: &Config,
+        tokenizer: &Tokenizer,
+    ) -> Result<Self, DatasetError> {
+        let train = read::prefix(corpus, Split::Train, config.budget.bytes)?;
+        let val = read::prefix(corpus, Split::Val, config.held_out.val_bytes)?;
+        Ok(Self {
+            stream: TokenStream::new(&train, tokenizer)?,
+            val: TokenStream::new(&val, tokenizer)?,
+        })
+    }
+}
+
+/// The public sample: what submissions may read from the start.
+pub fn open_sample(corpus: &Corpus) -> Result<Vec<Document>, DatasetError> {
+    let mut documents = Vec::new();
+    for shard in corpus.manifest.open.iter().flat_map(|open| &open.shards) {
+        documents.extend(read::shard_documents(&corpus.root, shard)?);
+    }
+    Ok(documents)
+}
+
+/// The last revealed steps of rank 0, up to the configured bytes.
+pub fn tail(
+    lanes: &Lanes<'_>,
+    geometry: Geometry,
+    revealed_steps: usize,
+    stream: &TokenStream,
+    config: &Config,
+) -> Vec<Batch> {
+    let mut tail = Vec::new();
+    let mut bytes = 0;
+    for index in (0..revealed_steps).rev() {
+        if bytes >= config.held_out.train_tail_bytes {
+            break;
+        }
+        let batch = lanes.batch(index, 0..geometry.batch_size);
+        bytes += batch
+            .targets
+            .iter()
+            .map(|&id| stream.bytes_of(id))
+            .sum::<u64>();
+        tail.push(batch);
+    }
+    tail
+}
+
+/// Every tokenizer the contest has: name, file (none for bytes), ids.
+pub fn list_tokenizers(folder: &Path) -> Result<serde_json::Value, Stop> {
+    let mut list = serde_json::Map::new();
+    list.insert(
+        tokenizer::BYTES.to_owned(),
+        serde_json::json!({"file": null, "size": 257}),
+    );
+    let entries = std::fs::read_dir(folder).map_err(Stop::io("corpus.tokenizers"))?;
+    for entry in entries.flatten() {
+        let path = entry.path();
+        if path.extension().is_none_or(|extension| extension != "json") {
+            continue;
+        }
+        let Some(name) = path.file_stem().and_then(|stem| stem.to_str()) else {
+            continue;
+        };
+        let tokenizer = Tokenizer::load(name, folder)?;
+        list.insert(
+            name.to_owned(),
+            serde_json::json!({"file": path, "size": tokenizer.size()}),
+        );
+    }
+    Ok(list.into())
+}
