@@ -33,5 +33,9 @@ lint:
     cargo clippy --locked --all-targets -- -D warnings
 
 # Cost of the referee: a refereed run against the same loop bare in Python, in pairs.
-bench-referee: build
-    {{ python }} scripts/bench_referee.py
+bench-referee *arguments: build
+    {{ python }} scripts/bench_referee.py "$@"
+
+# Start-up of the commands that measure nothing, and the CPU of an idle watch.
+bench-startup *arguments: build
+    {{ python }} scripts/bench_startup.py "$@"

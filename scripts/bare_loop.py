@@ -52,7 +52,7 @@ class PrismContext:
         self.device = device
         self.token_budget = self.step_budget = self.budget_seconds = None
         self.submission, self.text, self.tokenizers = submission, text, tokenizers
-        self.nats = self.seconds_predicting = 0.0
+        self.nats = self.seconds_predicting = self.seconds_stream = 0.0
         self.tokens = self.bytes = self.steps = 0
 
     def build_model(self) -> torch.nn.Module:
@@ -67,6 +67,7 @@ class PrismContext:
         lane_sizes = torch.tensor(sizes[: lane * batch_size]).view(batch_size, lane)
         # the first token of a lane has no context
         self.charge(batch_size * math.log(self.vocab_size), lane_sizes[:, :1])
+        began_stream = time.perf_counter()
         for start in range(0, lane - seq_len, seq_len):
             tokens = lanes[:, start : start + seq_len].to(self.device)
             targets = lanes[:, start + 1 : start + seq_len + 1].to(self.device)
@@ -82,6 +83,7 @@ class PrismContext:
             self.seconds_predicting += time.perf_counter() - began
             model.train()
             yield Batch(tokens, targets, {"step": self.steps})
+            self.seconds_stream = time.perf_counter() - began_stream
 
     def charge(self, nats: float, sizes: torch.Tensor) -> None:
         self.nats += nats
@@ -171,6 +173,7 @@ def main() -> None:
         "bytes": ctx.bytes,
         "bpb": round(ctx.nats / math.log(2) / ctx.bytes, 4),
         "seconds": round(seconds, 1),
+        "seconds_stream": round(ctx.seconds_stream, 3),
         "seconds_cpu": round(seconds_cpu, 1),
         "seconds_predicting": round(ctx.seconds_predicting, 1),
     }))

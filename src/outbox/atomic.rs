@@ -1,6 +1,6 @@
 //! Files appear whole or not at all: temporary name in the same folder, fsync, rename, fsync of the folder.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 
@@ -39,6 +39,10 @@ pub fn write_json(path: &Path, schema: Schema, value: &impl Serialize) -> Result
     schema::check(path, schema, &value)?;
     let mut text = serde_json::to_string_pretty(&value).map_err(unreadable)?;
     text.push('\n');
+    // A file that says the same already is left alone: running again changes nothing, not even a time of modification.
+    if fs::read(path).is_ok_and(|there| there == text.as_bytes()) {
+        return Ok(());
+    }
     write(path, text.as_bytes())
 }
 

@@ -171,7 +171,8 @@ mod tests {
 
     #[test]
     fn times_are_rfc_3339() {
-        let at = |seconds, ms| rfc3339(UNIX_EPOCH + Duration::from_millis(seconds * 1000 + ms));
+        let at =
+            |seconds: u64, ms| rfc3339(UNIX_EPOCH + Duration::from_millis(seconds * 1000 + ms));
         assert_eq!(at(0, 0), "1970-01-01T00:00:00.000Z");
         assert_eq!(at(951_782_400, 5), "2000-02-29T00:00:00.005Z");
         assert_eq!(at(1_795_266_309, 123), "2026-11-21T13:05:09.123Z");

@@ -142,10 +142,6 @@ impl Twin {
 }
 
 /// One scored prediction and one probe of it, in the schedule's order.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "one call of one purpose; a struct would only rename them"
-)]
 fn probe_once(
     connection: &mut Connection,
     config: &Config,
