@@ -6,6 +6,7 @@
 mod board;
 mod examine;
 mod measure;
+mod preflight;
 mod publish;
 
 use rayon::prelude::*;
@@ -150,6 +151,17 @@ impl<'a> Pipeline<'a> {
         queue.sort_by(|a, b| {
             (&a.accepted_at, &a.submission_id).cmp(&(&b.accepted_at, &b.submission_id))
         });
+        if !queue.is_empty()
+            && let Err(failure) = preflight::preflight(self.config)
+        {
+            report
+                .infrastructure
+                .push(format!("{} submissions wait: {failure}", queue.len()));
+            for status in &mut queue {
+                measure::note(&self.outbox, status, &failure)?;
+            }
+            queue.clear();
+        }
         let count = queue.len();
         for (place, mut status) in queue.into_iter().enumerate() {
             let news = self.progress.run(&status.name, place + 1, count);

@@ -137,14 +137,14 @@ pub fn board(board: &Board) -> String {
         ));
     }
     if !board.ineligible.is_empty() {
-        text.push_str("\nmeasured, not ranked (isolation weaker than the contest asks for)\n");
-        text.push_str("  score     bpb      isolation  submission\n");
+        text.push_str("\nmeasured, not ranked\n");
+        text.push_str("  score     bpb      why             submission\n");
         for row in &board.ineligible {
             text.push_str(&format!(
-                "  {:.6}  {:<7.4}  {:<9}  {}\n",
+                "  {:.6}  {:<7.4}  {:<14}  {}\n",
                 row.final_score,
                 row.prequential_bpb,
-                row.isolation,
+                row.why,
                 named(board, &row.submission_id)
             ));
         }

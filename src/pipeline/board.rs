@@ -21,7 +21,7 @@ const MAX_MANIFEST_BYTES: u64 = 256 << 20;
 pub struct Board {
     pub leaderboard: Leaderboard,
     pub weights: Weights,
-    /// Measured, and not ranked: the run's isolation was weaker than the contest asks for.
+    /// Measured, and not ranked, with the reason.
     pub ineligible: Vec<Ineligible>,
     /// File name in the inbox, by submission: for people, who do not think in ids.
     pub names: BTreeMap<String, String>,
@@ -44,7 +44,7 @@ pub struct Ineligible {
     pub submission_id: String,
     pub prequential_bpb: f64,
     pub final_score: f64,
-    pub isolation: String,
+    pub why: String,
 }
 
 /// Reads all manifests of scored submissions and writes `leaderboard.json` and `weights.json`.
@@ -60,18 +60,14 @@ pub fn rebuild(outbox: &Outbox) -> Result<Board, OutboxError> {
         let manifest = schema::read(&path, Schema::RunManifest, MAX_MANIFEST_BYTES)?;
         let row = row(&path, &status, &manifest)?;
         names.insert(status.submission_id.clone(), status.name.clone());
-        if manifest["isolation"]["score_eligible"] == true {
-            rows.push(row);
-        } else {
-            ineligible.push(Ineligible {
+        match why_not_ranked(&manifest) {
+            None => rows.push(row),
+            Some(why) => ineligible.push(Ineligible {
                 submission_id: row.submission_id,
                 prequential_bpb: row.prequential_bpb,
                 final_score: row.final_score,
-                isolation: manifest["isolation"]["achieved"]
-                    .as_str()
-                    .unwrap_or("unknown")
-                    .to_owned(),
-            });
+                why,
+            }),
         }
     }
     ineligible.sort_by(|a, b| {
@@ -96,6 +92,17 @@ pub fn rebuild(outbox: &Outbox) -> Result<Board, OutboxError> {
         &board.weights,
     )?;
     Ok(board)
+}
+
+/// Ranked runs stood behind the full wall and used one rank.
+fn why_not_ranked(manifest: &serde_json::Value) -> Option<String> {
+    let isolation = &manifest["isolation"];
+    if isolation["score_eligible"] != true {
+        let achieved = isolation["achieved"].as_str().unwrap_or("unknown");
+        return Some(format!("isolation {achieved}"));
+    }
+    let ranks = &manifest["run"]["world_size"];
+    (*ranks != 1).then(|| format!("world size {ranks}"))
 }
 
 fn row(

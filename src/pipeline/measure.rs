@@ -37,26 +37,49 @@ pub fn measure(
 ) -> Result<(), MeasureFailure> {
     let work = outbox.work(&status.submission_id);
     let result = attempt(config, outbox, status, &work, &mut news);
-    if let Err(MeasureFailure::Infrastructure { message, hint }) = &result
-        && status.attempts >= config.run.max_attempts
-    {
-        let reason = Reason {
-            rule_id: "prism:infrastructure".to_owned(),
-            message: format!(
-                "{} runs failed for want of infrastructure; the last: {message}",
-                status.attempts
-            ),
-            hint: hint.clone(),
-        };
-        status.conclude(Verdict::Failed, Some(reason), SystemTime::now());
-        status.write(outbox)?;
-    } else if result.is_err() {
-        // What it waits for again; its attempts are counted.
-        status.advance(State::Reviewed, SystemTime::now());
-        status.write(outbox)?;
+    if let Err(failure) = &result {
+        if status.attempts >= config.run.max_attempts {
+            let mut reason = reason(failure);
+            reason.message = format!(
+                "{} runs failed for want of infrastructure; the last: {}",
+                status.attempts, reason.message
+            );
+            status.conclude(Verdict::Failed, Some(reason), SystemTime::now());
+            status.write(outbox)?;
+        } else {
+            status.advance(State::Reviewed, SystemTime::now());
+            status.reason = Some(reason(failure));
+            status.write(outbox)?;
+        }
     }
     remove(&work)?;
     result
+}
+
+/// Writes down why a submission still waits.
+pub fn note(
+    outbox: &Outbox,
+    status: &mut Status,
+    failure: &MeasureFailure,
+) -> Result<(), OutboxError> {
+    let reason = Some(reason(failure));
+    if status.reason == reason {
+        return Ok(());
+    }
+    status.reason = reason;
+    status.write(outbox)
+}
+
+fn reason(failure: &MeasureFailure) -> Reason {
+    let (message, hint) = match failure {
+        MeasureFailure::Infrastructure { message, hint } => (message.clone(), hint.clone()),
+        MeasureFailure::Outbox(error) => (error.to_string(), error.hint().to_owned()),
+    };
+    Reason {
+        rule_id: "prism:infrastructure".to_owned(),
+        message,
+        hint,
+    }
 }
 
 fn attempt(
@@ -70,6 +93,7 @@ fn attempt(
     let bundle = stored_bundle(config, outbox, status)?;
     let plan = prepare(config, outbox, status, &bundle, work)?;
     status.attempts += 1;
+    status.reason = None;
     status.advance(State::Measuring, SystemTime::now());
     status.write(outbox)?;
     let measured = run_referee(config, &plan, news)?;
@@ -179,7 +203,7 @@ fn run_referee(
 }
 
 /// The measuring executable: configured, or beside this one.
-fn referee_executable(config: &Config) -> Result<PathBuf, MeasureFailure> {
+pub fn referee_executable(config: &Config) -> Result<PathBuf, MeasureFailure> {
     let path = match &config.run.referee {
         Some(path) => path.clone(),
         None => std::env::current_exe()

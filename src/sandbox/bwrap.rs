@@ -34,6 +34,33 @@ pub(super) fn version() -> Result<String, SandboxError> {
         })
 }
 
+/// Whether bwrap is installed and may make the namespaces.
+pub(super) fn available() -> Result<(), SandboxError> {
+    version()?;
+    let output = duct::cmd!(
+        "bwrap",
+        "--unshare-all",
+        "--unshare-user",
+        "--ro-bind",
+        "/",
+        "/",
+        "true"
+    )
+    .stderr_to_stdout()
+    .stdout_capture()
+    .unchecked()
+    .run()
+    .map_err(|error| SandboxError::Bwrap {
+        reason: error.to_string(),
+    })?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stdout);
+    let reason = said.trim().chars().take(500).collect();
+    Err(SandboxError::Bwrap { reason })
+}
+
 /// The argument list of bwrap, up to and with the command to run.
 pub(super) fn arguments(command: &Command) -> Result<Vec<OsString>, SandboxError> {
     let mut line = Line(Vec::new());

@@ -138,6 +138,14 @@ pub struct Ended {
     pub breach: Option<Breach>,
 }
 
+/// Whether a wall of this kind can stand on this machine at all.
+pub fn available(isolation: Isolation) -> Result<(), SandboxError> {
+    match isolation {
+        Isolation::Bwrap => bwrap::available(),
+        Isolation::None => Ok(()),
+    }
+}
+
 /// Starts a command.
 pub fn start(command: &Command) -> Result<Running, SandboxError> {
     open::start(command)
