@@ -1,7 +1,12 @@
 //! bubblewrap: new user, PID, IPC, UTS, cgroup and network namespaces, a root made of read-only parts.
 
 use std::ffi::OsString;
+use std::io::{Seek, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{MemfdFlags, memfd_create};
 
 use super::{Command, SandboxError};
 
@@ -61,8 +66,45 @@ pub(super) fn available() -> Result<(), SandboxError> {
     Err(SandboxError::Bwrap { reason })
 }
 
-/// The argument list of bwrap, up to and with the command to run.
-pub(super) fn arguments(command: &Command) -> Result<Vec<OsString>, SandboxError> {
+/// The command line of bwrap. Its options are in a file of memory that bwrap reads and closes: on the command line they
+/// would tell the inside, through /proc/1/cmdline, where everything lies on the host.
+pub(super) struct Invocation {
+    pub arguments: Vec<OsString>,
+    /// Must stay open until bwrap has started.
+    pub _options: OwnedFd,
+}
+
+/// The invocation for a command.
+pub(super) fn invocation(command: &Command) -> Result<Invocation, SandboxError> {
+    let failed = |source: std::io::Error| SandboxError::Io {
+        path: "memfd".into(),
+        source,
+    };
+    // Inherited across exec on purpose, hence no CLOEXEC.
+    let options =
+        memfd_create("bwrap-options", MemfdFlags::empty()).map_err(|e| failed(e.into()))?;
+    let mut file = std::fs::File::from(options);
+    for option in options_of(command)? {
+        file.write_all(option.as_bytes())
+            .and_then(|()| file.write_all(b"\0"))
+            .map_err(failed)?;
+    }
+    file.rewind().map_err(failed)?;
+    let options = OwnedFd::from(file);
+    let mut arguments: Vec<OsString> = vec![
+        "--args".into(),
+        options.as_raw_fd().to_string().into(),
+        "--".into(),
+    ];
+    arguments.push(command.python.python.clone().into());
+    arguments.extend(command.arguments.iter().cloned());
+    Ok(Invocation {
+        arguments,
+        _options: options,
+    })
+}
+
+fn options_of(command: &Command) -> Result<Vec<OsString>, SandboxError> {
     let mut line = Line(Vec::new());
     line.flags(&[
         "--unshare-all",
@@ -93,6 +135,9 @@ pub(super) fn arguments(command: &Command) -> Result<Vec<OsString>, SandboxError
         line.bind("--ro-bind", &path, &Path::new("/etc").join(name));
     }
     line.flags(&["--proc", "/proc", "--dev", "/dev"]);
+    // Started by root, the inside is still the kernel's user 0, which owns every kernel setting. bwrap covers other
+    // parts of /proc by itself; this one it takes for read-only because its folder is.
+    line.bind("--ro-bind", Path::new("/proc/sys"), Path::new("/proc/sys"));
     let size = command.limits.tmp_bytes.to_string();
     for place in ["/dev/shm", "/tmp"] {
         line.flags(&["--size", &size, "--tmpfs", place]);
@@ -108,9 +153,7 @@ pub(super) fn arguments(command: &Command) -> Result<Vec<OsString>, SandboxError
         };
         line.bind(kind, &mount.host, &mount.inside);
     }
-    line.flags(&["--remount-ro", "/", "--chdir", "/tmp", "--"]);
-    line.0.push(command.python.python.clone().into());
-    line.0.extend(command.arguments.iter().cloned());
+    line.flags(&["--remount-ro", "/", "--chdir", "/tmp"]);
     Ok(line.0)
 }
 

@@ -37,9 +37,13 @@ struct State {
 }
 
 pub(super) fn start(command: &Command) -> Result<Running, SandboxError> {
-    let expression = match command.isolation {
-        Isolation::Bwrap => duct::cmd("bwrap", bwrap::arguments(command)?),
-        Isolation::None => {
+    let invocation = match command.isolation {
+        Isolation::Bwrap => Some(bwrap::invocation(command)?),
+        Isolation::None => None,
+    };
+    let expression = match &invocation {
+        Some(invocation) => duct::cmd("bwrap", &invocation.arguments),
+        None => {
             // An orphan of an unwalled run becomes our child, where it can be found and ended.
             let _ = rustix::process::set_child_subreaper(Pid::from_raw(1));
             duct::cmd(&command.python.python, &command.arguments)
