@@ -64,6 +64,8 @@ pub struct Contest {
     pub max_batch_size: u32,
     /// Longest row a submission may ask for, in tokens.
     pub max_seq_len: u32,
+    /// Fewest full steps a stream may be cut into: nobody learns, and nothing can be checked, in one giant batch.
+    pub min_steps: u32,
     /// Largest batch of logits per rank (rows × tokens × vocab_size × 4), in bytes: shared memory and a copy of it.
     pub max_logits_bytes: u64,
 }
@@ -177,7 +179,8 @@ impl std::fmt::Display for Isolation {
 pub struct Audit {
     /// Steps at the start that are always probed for causality.
     pub first_steps: u32,
-    /// One later step in so many is probed, at secret times; 0: none.
+    /// One later step in so many is probed, at secret times; more often in short streams, so that 16 probes are
+    /// expected in any; 0: none.
     pub one_in: u32,
     /// Largest difference of log-probabilities (nats) that counts as the same prediction, in float32.
     pub tolerance_nats: f64,
@@ -228,6 +231,7 @@ impl Default for Contest {
             seed: 1_337,
             max_batch_size: 256,
             max_seq_len: 2_048,
+            min_steps: 8,
             max_logits_bytes: 1 << 30,
         }
     }

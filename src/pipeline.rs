@@ -176,6 +176,9 @@ impl<'a> Pipeline<'a> {
         }
 
         report.board = board::rebuild(&self.outbox)?;
+        report
+            .infrastructure
+            .extend(report.board.unreadable.iter().cloned());
         moved.sort_by(|a, b| {
             (&a.accepted_at, &a.submission_id).cmp(&(&b.accepted_at, &b.submission_id))
         });
@@ -210,7 +213,7 @@ impl<'a> Pipeline<'a> {
 
     /// Submissions that wait for the device.
     fn unfinished(&self) -> Result<Vec<Status>, PipelineError> {
-        let statuses = board::statuses(&self.outbox)?;
+        let statuses = board::statuses(&self.outbox)?.readable;
         let waits = |status: &Status| {
             matches!(
                 status.state,

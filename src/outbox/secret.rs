@@ -8,13 +8,19 @@ use sha2::{Digest, Sha256};
 
 use super::{Outbox, OutboxError, at};
 
-/// The key of one run: sha256 over the operator's secret and the submission's id.
-pub fn run_key(outbox: &Outbox, submission_id: &str) -> Result<[u8; 32], OutboxError> {
+/// The key of one run: sha256 over the operator's secret, the submission's id and the number of the attempt (a published
+/// or observed schedule says nothing about the next).
+pub fn run_key(
+    outbox: &Outbox,
+    submission_id: &str,
+    attempt: u32,
+) -> Result<[u8; 32], OutboxError> {
     let secret = operator_secret(outbox)?;
     let mut hash = Sha256::new();
     hash.update(b"prism-run-key\0");
     hash.update(secret);
     hash.update(submission_id.as_bytes());
+    hash.update(attempt.to_le_bytes());
     Ok(hash.finalize().into())
 }
 

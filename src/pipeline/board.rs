@@ -25,6 +25,8 @@ pub struct Board {
     pub ineligible: Vec<Ineligible>,
     /// File name in the inbox, by submission: for people, who do not think in ids.
     pub names: BTreeMap<String, String>,
+    /// Files of the outbox that could not be read: their submissions are missing here.
+    pub unreadable: Vec<String>,
 }
 
 impl Default for Board {
@@ -34,6 +36,7 @@ impl Default for Board {
             weights: leaderboard::weights(&[]),
             ineligible: Vec::new(),
             names: BTreeMap::new(),
+            unreadable: Vec::new(),
         }
     }
 }
@@ -52,13 +55,24 @@ pub fn rebuild(outbox: &Outbox) -> Result<Board, OutboxError> {
     let mut rows = Vec::new();
     let mut ineligible = Vec::new();
     let mut names = BTreeMap::new();
-    for status in statuses(outbox)? {
+    let Statuses {
+        readable,
+        mut unreadable,
+    } = statuses(outbox)?;
+    for status in readable {
         if status.state != State::Scored {
             continue;
         }
         let path = outbox.submission(&status.submission_id).join(MANIFEST);
-        let manifest = schema::read(&path, Schema::RunManifest, MAX_MANIFEST_BYTES)?;
-        let row = row(&path, &status, &manifest)?;
+        let read = schema::read(&path, Schema::RunManifest, MAX_MANIFEST_BYTES)
+            .and_then(|manifest| Ok((row(&path, &status, &manifest)?, manifest)));
+        let (row, manifest) = match read {
+            Ok(read) => read,
+            Err(error) => {
+                unreadable.push(format!("{error} ({})", error.hint()));
+                continue;
+            }
+        };
         names.insert(status.submission_id.clone(), status.name.clone());
         match why_not_ranked(&manifest) {
             None => rows.push(row),
@@ -80,6 +94,7 @@ pub fn rebuild(outbox: &Outbox) -> Result<Board, OutboxError> {
         weights: leaderboard::weights(&rows),
         ineligible,
         names,
+        unreadable,
     };
     atomic::write_json(
         &outbox.root.join("leaderboard.json"),
@@ -140,18 +155,32 @@ fn row(
     })
 }
 
-/// All submissions of an outbox, by id.
-pub fn statuses(outbox: &Outbox) -> Result<Vec<Status>, OutboxError> {
-    let mut statuses = Vec::new();
+/// All submissions of an outbox, by id; one whose status cannot be read costs nobody else anything.
+#[derive(Debug, Default)]
+pub struct Statuses {
+    pub readable: Vec<Status>,
+    pub unreadable: Vec<String>,
+}
+
+/// Reads every `status.json`.
+pub fn statuses(outbox: &Outbox) -> Result<Statuses, OutboxError> {
+    let mut statuses = Statuses::default();
     let entries = fs::read_dir(&outbox.root).map_err(crate::outbox::at(&outbox.root))?;
     for entry in entries {
         let entry = entry.map_err(crate::outbox::at(&outbox.root))?;
         let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
         let path = entry.path().join("status.json");
         if !hidden && path.is_file() {
-            statuses.push(Status::read_file(&path)?);
+            match Status::read_file(&path) {
+                Ok(status) => statuses.readable.push(status),
+                Err(error) => statuses
+                    .unreadable
+                    .push(format!("{error} ({})", error.hint())),
+            }
         }
     }
-    statuses.sort_by(|a, b| a.submission_id.cmp(&b.submission_id));
+    statuses
+        .readable
+        .sort_by(|a, b| a.submission_id.cmp(&b.submission_id));
     Ok(statuses)
 }

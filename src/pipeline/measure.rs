@@ -136,7 +136,7 @@ fn prepare(
     let mut config = config.clone();
     config.corpus.root = absolute(&config.corpus.root)?;
     config.corpus.tokenizers = absolute(&config.corpus.tokenizers)?;
-    let key = secret::run_key(outbox, &status.submission_id)?;
+    let key = secret::run_key(outbox, &status.submission_id, status.attempts)?;
     let plan = RunPlan {
         submission_id: status.submission_id.clone(),
         project,
@@ -223,9 +223,12 @@ pub fn referee_executable(config: &Config) -> Result<PathBuf, MeasureFailure> {
 /// Removes a run's folder with everything that a submission left in it.
 fn remove(work: &Path) -> Result<(), OutboxError> {
     match fs::remove_dir_all(work) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(crate::outbox::at(work)(error))
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        // A submission can nest folders deeper than the standard library can follow; rm can.
+        Err(error) => match duct::cmd!("rm", "-rf", "--", work).stderr_null().run() {
+            Ok(_) => Ok(()),
+            Err(_) => Err(crate::outbox::at(work)(error)),
+        },
     }
 }

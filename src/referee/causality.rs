@@ -8,6 +8,9 @@ use sha2::{Digest, Sha256};
 
 use crate::dataset::stream::Batch;
 
+/// Probes to expect in a stream, however short.
+const EXPECTED_PROBES: usize = 16;
+
 /// Secret choices of a run, from its key: deterministic for the operator, unforeseeable for the submission.
 #[derive(Debug, Clone)]
 pub struct Schedule {
@@ -34,6 +37,34 @@ impl Schedule {
             key,
             first_steps,
             one_in,
+        }
+    }
+
+    /// A schedule of its own for one phase: what one process sees foretells nothing of another.
+    pub fn for_phase(&self, phase: &str) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(b"prism-probe-phase\0");
+        hash.update(self.key);
+        hash.update(phase.as_bytes());
+        Self {
+            key: hash.finalize().into(),
+            ..*self
+        }
+    }
+
+    /// The same schedule for a stream of `steps` steps: at least [`EXPECTED_PROBES`] are expected in any.
+    pub fn for_steps(&self, steps: usize) -> Self {
+        let often = u32::try_from(steps / EXPECTED_PROBES)
+            .unwrap_or(u32::MAX)
+            .max(1);
+        let one_in = if self.one_in == 0 {
+            0
+        } else {
+            self.one_in.min(often)
+        };
+        Self {
+            one_in,
+            ..self.clone()
         }
     }
 

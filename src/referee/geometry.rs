@@ -92,18 +92,24 @@ pub fn check_geometry(
     Ok((geometry, tokenizer))
 }
 
-/// The text must fill every lane.
+/// The text must fill every lane with enough steps to learn from and to check.
 pub fn check_lanes(config: &Config, geometry: Geometry, stream: &TokenStream) -> Result<(), Stop> {
     let lanes = geometry.batch_size * config.run.world_size as usize;
-    stream
-        .lanes(lanes, geometry.seq_len)
-        .map(drop)
-        .map_err(|error| {
-            Fault::new(
-                "prism:geometry",
-                error.to_string(),
-                "ask ctx.iter_train_batches for a smaller batch_size",
-            )
-            .into()
-        })
+    let few = |steps: usize| {
+        Fault::new(
+            "prism:geometry",
+            format!(
+                "{} x {} tokens cut the text into {steps} full steps, expected at least {}",
+                geometry.batch_size, geometry.seq_len, config.contest.min_steps
+            ),
+            "ask ctx.iter_train_batches for a smaller batch_size or seq_len",
+        )
+    };
+    match stream.lanes(lanes, geometry.seq_len) {
+        Ok(cut) if cut.full_steps() < config.contest.min_steps as usize => {
+            Err(few(cut.full_steps()).into())
+        }
+        Ok(_) => Ok(()),
+        Err(_) => Err(few(0).into()),
+    }
 }

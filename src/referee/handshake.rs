@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::connection::{Connection, Stop};
-use super::launch::{Phase, command, data_dir, open_to_all};
+use super::launch::{Phase, command, data_dir};
 use super::measured::Environment;
 use super::plan::RunPlan;
 use super::wire::{self, FromReferee, FromRunner};
@@ -35,10 +35,8 @@ pub fn start(
         .prefix("prism-")
         .tempdir()
         .map_err(Stop::io("the socket's folder"))?;
-    open_to_all(socket.path())?;
     let path = socket.path().join("referee.sock");
     let listener = UnixListener::bind(&path).map_err(Stop::io("the referee's socket"))?;
-    open_to_all(&path)?;
     listener
         .set_nonblocking(true)
         .map_err(Stop::io("the referee's socket"))?;

@@ -43,8 +43,6 @@ pub fn command(
     for path in [&artifacts, &scratch, &runner] {
         fs::create_dir_all(path).map_err(at(path))?;
     }
-    // Inside a user namespace the submission is another user; outside it is the operator's own.
-    open_to_all(&artifacts)?;
     for (name, text) in RUNNER_FILES {
         let path = runner.join(name);
         if let Some(parent) = path.parent() {
@@ -156,10 +154,4 @@ fn environment(plan: &RunPlan, command: &Command, socket: &Path) -> BTreeMap<Str
 fn at(path: &Path) -> impl FnOnce(std::io::Error) -> SandboxError {
     let path = path.to_owned();
     move |source| SandboxError::Io { path, source }
-}
-
-/// The inside runs as nobody: what it must reach, it must be let into. The folders above are closed.
-pub(super) fn open_to_all(path: &Path) -> Result<(), SandboxError> {
-    use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o777)).map_err(at(path))
 }

@@ -174,7 +174,8 @@ impl<'a> Session<'a> {
         let open = corpus_texts::open_sample(&self.corpus)?;
         let open = TokenStream::new(&open, &tokenizer)?;
         if open.tokens() > 2 * super::phases::HELDOUT_ROWS {
-            let probes = twin.probe_open_text(self.config, &open, &self.schedule, loss)?;
+            let probes =
+                twin.probe_open_text(self.config, &open, &self.schedule.for_phase("twin"), loss)?;
             self.measured.probes.extend(probes);
         }
         Ok(twin)
@@ -200,7 +201,8 @@ impl<'a> Session<'a> {
         let mut training = Training {
             started,
             config: self.config,
-            schedule: &self.schedule,
+            schedule: self.schedule.for_phase("train"),
+            predict_patience: Duration::from_secs(self.config.run.predict_s),
             loss: &mut shared,
             journal: &mut online,
             events: self.events,

@@ -50,24 +50,31 @@ fn by_parent() -> HashMap<i32, Vec<i32>> {
     children
 }
 
-/// Sums over a tree. Shared pages count once per process: too much rather than too little.
+/// Sums over a tree: private memory and shared memory that was made (not mapped files, which libraries are).
+/// What several processes share counts once for each: too much rather than too little.
 pub(super) fn usage(members: &[i32]) -> Usage {
-    let page = rustix::param::page_size() as u64;
     let mut usage = Usage::default();
     for &pid in members {
         let Some(tasks) = stat_field(pid, 17) else {
             continue;
         };
         usage.tasks += tasks.max(0) as u64;
-        // statm: size resident shared …; the mapped libraries of torch would count once per rank.
-        let Ok(text) = fs::read_to_string(format!("/proc/{pid}/statm")) else {
+        let Ok(text) = fs::read_to_string(format!("/proc/{pid}/status")) else {
             continue;
         };
-        let mut fields = text
-            .split(' ')
-            .filter_map(|field| field.parse::<u64>().ok());
-        let (_, resident, shared) = (fields.next(), fields.next(), fields.next());
-        usage.resident_bytes += resident.unwrap_or(0).saturating_sub(shared.unwrap_or(0)) * page;
+        for line in text.lines() {
+            if let Some(rest) = line
+                .strip_prefix("RssAnon:")
+                .or(line.strip_prefix("RssShmem:"))
+            {
+                let kib = rest
+                    .trim()
+                    .trim_end_matches(" kB")
+                    .parse::<u64>()
+                    .unwrap_or(0);
+                usage.resident_bytes += kib * 1024;
+            }
+        }
     }
     usage
 }

@@ -91,12 +91,15 @@ pub(super) fn watch(shared: &Arc<Shared>, artifacts: &Path, limits: &Limits) {
 /// Bytes on disk (blocks, not lengths: a sparse file costs what it uses).
 fn folder_bytes(folder: &Path) -> u64 {
     use std::os::unix::fs::MetadataExt;
-    let walk = WalkDir::new(folder)
-        .follow_links(false)
-        .into_iter()
-        .flatten();
+    let walk = WalkDir::new(folder).follow_links(false).into_iter();
     let mut bytes = 0u64;
     for (count, entry) in walk.enumerate() {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) if is_gone(&error) => continue,
+            // Paths too long to follow hide what they hold.
+            Err(_) => return u64::MAX,
+        };
         if count > MAX_ARTIFACT_FILES {
             return u64::MAX;
         }
@@ -105,4 +108,11 @@ fn folder_bytes(folder: &Path) -> u64 {
         }
     }
     bytes
+}
+
+/// Files come and go while they are counted.
+fn is_gone(error: &walkdir::Error) -> bool {
+    error
+        .io_error()
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound)
 }

@@ -162,6 +162,13 @@ pub fn count_saved_elements(path: &Path) -> Result<u64, Fault> {
     // The header alone: the tensors are of no concern here, and may be gigabytes.
     let header: Metadata = serde_json::from_slice(&bytes)
         .map_err(|error| wrong(format!("not a safetensors header: {error}")))?;
+    let data_bytes = header.data_len() as u64;
+    if metadata.len() != data_bytes.saturating_add(header_bytes).saturating_add(8) {
+        return Err(wrong(format!(
+            "a file of {} bytes for {data_bytes} bytes of tensors",
+            metadata.len()
+        )));
+    }
     let mut elements = 0u64;
     for tensor in header.tensors().values() {
         let count = tensor

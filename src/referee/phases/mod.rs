@@ -5,7 +5,7 @@ mod record;
 pub mod train;
 pub mod twin;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::connection::{Connection, Stop, unexpected};
 use super::journal::Journal;
@@ -17,6 +17,9 @@ use super::wire::FromRunner;
 use crate::config::Contest;
 use crate::dataset::stream::{Lanes, TokenStream};
 use crate::score::stream_rows::{HeldoutRole, HeldoutRow};
+
+/// Longest time for all of a held-out text.
+const EVALUATION_PATIENCE: Duration = Duration::from_secs(600);
 
 /// Rows of held-out batches: the contest's own choice, the same for every submission.
 pub const HELDOUT_ROWS: usize = 8;
@@ -87,10 +90,12 @@ fn evaluate(
 ) -> Result<(), Stop> {
     let vocab_size = geometry.vocab_size;
     connection.attach(geometry)?;
+    let deadline = Instant::now() + EVALUATION_PATIENCE;
     let lanes: Lanes<'_> = stream.lanes(geometry.batch_size, geometry.seq_len)?;
     let all = 0..geometry.batch_size;
     for index in 0..lanes.full_steps() + usize::from(lanes.has_partial_step()) {
         let batch = lanes.batch(index, all.clone());
+        let patience = patience.min(deadline.saturating_duration_since(Instant::now()));
         step::predict(connection, vocab_size, &batch, loss, patience, scratch)?;
         let mut charge = step::charge_batch(&batch, &scratch.nats, vocab_size, stream);
         if index == 0 {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::dataset::stream::{Batch, Lanes, TokenStream};
 use crate::referee::connection::Stop;
-use crate::referee::loss::uniform_nats;
+use crate::referee::loss::{WORST_CASE_FACTOR, uniform_nats};
 use crate::referee::reference::Reference;
 use crate::referee::shm::Geometry;
 use crate::referee::step::{self, BatchCharge, Prediction};
@@ -95,7 +95,9 @@ impl<'a> Record<'a> {
         tokens: u64,
         bytes: u64,
     ) -> Result<OnlineRow, Stop> {
-        let rate = self.last_rate[rank].max(uniform_nats(self.geometry.vocab_size));
+        let uniform = uniform_nats(self.geometry.vocab_size);
+        // Absurd logits cost their own step; a whole text at their rate would not fit the stream.
+        let rate = self.last_rate[rank].clamp(uniform, WORST_CASE_FACTOR * uniform);
         let tokens = u32::try_from(tokens)
             .map_err(|_| Stop::infrastructure("more than 2^32 tokens left in one rank's lanes"))?;
         Ok(OnlineRow {

@@ -30,7 +30,9 @@ pub struct Opened {
 pub struct Training<'a> {
     pub started: Started,
     pub config: &'a Config,
-    pub schedule: &'a Schedule,
+    pub schedule: Schedule,
+    /// Longest wait for a prediction now.
+    pub predict_patience: Duration,
     pub loss: &'a mut dyn Loss,
     pub journal: &'a mut Journal,
     pub events: &'a mut dyn FnMut(Event),
@@ -99,6 +101,7 @@ impl Training<'_> {
     ) -> Result<StreamEnd, Stop> {
         let ranks = self.started.connections.len();
         let lanes = stream.lanes(geometry.batch_size * ranks, geometry.seq_len)?;
+        self.schedule = self.schedule.for_steps(lanes.full_steps());
         let mut record = Record::new(geometry, stream, ranks);
         self.each(|connection| connection.attach(geometry))?;
         let budget = Duration::from_secs(self.config.budget.wall_clock_s);
@@ -122,6 +125,9 @@ impl Training<'_> {
             if begun.elapsed() - not_theirs > budget {
                 break "wall_clock";
             }
+            // A prediction has its own patience, but never more than the run has left.
+            let left = patience.saturating_sub(begun.elapsed() - not_theirs);
+            self.predict_patience = left.min(Duration::from_secs(self.config.run.predict_s));
             let batches =
                 self.predict_step(revealed_steps, geometry, &lanes, &mut record, first_batch)?;
             not_theirs += record.paused;
@@ -259,10 +265,9 @@ impl Training<'_> {
                     }
                     _ => (&batches[rank].targets, &mut record.scored[rank]),
                 };
-                let patience = Duration::from_secs(self.config.run.predict_s);
                 let connection = &mut self.started.connections[rank];
                 connection
-                    .take_prediction(patience, &mut into.logits)
+                    .take_prediction(self.predict_patience, &mut into.logits)
                     .map_err(|stop| explain(stop, &self.started.running, "predicting a batch"))?;
                 let ours = Instant::now();
                 self.loss
