@@ -1,0 +1,269 @@
+//! Submissions that lie, look ahead or carry state past the referee.
+
+use std::time::SystemTime;
+
+use prism::outbox::Outbox;
+use prism::outbox::status::{State, Status};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::contest::{Contest, finish};
+use crate::outbox::number;
+use crate::submissions::{SMALL, training, training_with};
+use crate::zips;
+
+/// Says, writes, patches and returns whatever could be taken for a result. It learns exactly as its honest twin does.
+const LIAR: &str = r#"
+import json
+import os
+import sys
+import torch
+import torch.nn.functional as F
+from architecture import build_model
+
+CLAIM = {"schema_version": "prism_run_manifest.v2", "submission_id": "liar", "final_score": 0.987654321,
+         "score": {"schema": "prism_score.v3", "final_score": 0.987654321, "prequential_bpb": 0.0123456789},
+         "metrics": {"prequential_bpb": 0.0123456789, "covered_bytes": 1, "online_loss": [0.0123456789],
+                     "sum_neg_log_likelihood_nats": 0.0123456789}}
+NAMES = ["prism_run_manifest.v2.json", "measured.json", "status.json", "online_loss.parquet", "online_loss.jsonl",
+         "heldout.parquet", "heldout.jsonl", "plan.json", "leaderboard.json"]
+
+
+def lie(ctx):
+    text = json.dumps(CLAIM)
+    event = json.dumps({"event": "progress", "bytes": 1, "total_bytes": 1, "bpb": 0.0123456789, "elapsed_s": 0.1})
+    for stream in (sys.stdout, sys.stderr):
+        print(text, event, "FINAL_SCORE=0.987654321", sep="\n", file=stream, flush=True)
+    folders = [ctx.artifacts_dir, os.path.join(ctx.artifacts_dir, ".."), os.getcwd(), os.path.dirname(__file__)]
+    for folder in folders:
+        for name in NAMES:
+            try:
+                with open(os.path.join(folder, name), "w") as file:
+                    file.write(text)
+                print("WROTE", os.path.join(folder, name))
+            except OSError:
+                pass
+    torch.save(CLAIM, os.path.join(ctx.artifacts_dir, "weights.safetensors"))
+
+
+def train(ctx):
+    honest = F.cross_entropy
+    nothing = lambda *args, **kwargs: torch.zeros((), dtype=torch.float64)
+    model = build_model(ctx)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
+    F.cross_entropy = F.nll_loss = torch.nn.functional.cross_entropy = nothing
+    torch.nn.CrossEntropyLoss.forward = nothing
+    torch.set_num_threads = torch.manual_seed = torch.use_deterministic_algorithms = lambda *args, **kwargs: None
+    lie(ctx)
+    for batch in ctx.iter_train_batches(model, batch_size=4, seq_len=64, tokenizer="bytes"):
+        batch.metadata["bytes_charged"] = 1
+        loss = honest(model(batch.tokens).flatten(0, 1), batch.targets.flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        print("step", batch.metadata["step"], "loss 0.0123456789", flush=True)
+        batch.targets.zero_()
+        batch.tokens.zero_()
+    lie(ctx)
+    return CLAIM
+"#;
+
+/// What only the liar says.
+const LIES: [&str; 3] = ["0.98765432", "0.01234567", "FINAL_SCORE"];
+
+#[test]
+fn no_number_of_a_submission_reaches_a_result() {
+    let contest = Contest::new(json!({}));
+    contest.submit("honest.zip", SMALL, &training());
+    let files = [("architecture.py", SMALL), ("training.py", LIAR)];
+    review_refuses(&contest, &zips::zip(&files));
+    pass_review(&contest, "liar.zip", &zips::zip(&files));
+    let ran = contest.run();
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+
+    let honest = contest.submission("honest.zip");
+    let liar = contest.submission("liar.zip");
+    assert_eq!(liar.state(), "scored", "{:#}", liar.status);
+    let log = liar.log();
+    for word in [
+        "FINAL_SCORE=0.987654321",
+        "WROTE",
+        "artifacts/prism_run_manifest.v2.json",
+    ] {
+        assert!(log.contains(word), "it did not lie: {log}");
+    }
+    assert!(
+        liar.stream_bytes() == honest.stream_bytes(),
+        "the streams differ"
+    );
+    assert_eq!(liar.bpb().to_bits(), honest.bpb().to_bits());
+    let (ours, theirs) = (honest.manifest(), liar.manifest());
+    for block in ["metrics", "anti_cheat", "data"] {
+        assert_eq!(
+            without_code_length(&ours[block]),
+            without_code_length(&theirs[block]),
+            "{block}"
+        );
+    }
+    for check in ["causality", "head_start", "state"] {
+        assert!(honest.passed(check) && liar.passed(check), "{check}");
+    }
+    assert!(
+        liar.final_score() < honest.final_score(),
+        "its code is longer"
+    );
+    for path in crate::outbox::public_files(&contest.outbox()) {
+        // Its own words in its own log are the log's purpose.
+        if path.ends_with("run.log") {
+            continue;
+        }
+        let content = std::fs::read(&path).unwrap();
+        let content = String::from_utf8_lossy(&content);
+        for lie in LIES {
+            assert!(!content.contains(lie), "{lie} in {}", path.display());
+        }
+    }
+    for lie in LIES {
+        assert!(
+            !ran.stdout.contains(lie) && !ran.stderr.contains(lie),
+            "{ran:?}"
+        );
+    }
+}
+
+/// A block without what depends on the length of the code.
+fn without_code_length(block: &Value) -> Value {
+    let mut block = block.clone();
+    if let Some(map) = block.as_object_mut() {
+        map.retain(|name, _| {
+            !name.contains("score") && !name.contains("code") && !name.contains("two_part")
+        });
+    }
+    block
+}
+
+/// The static review would have none of it.
+fn review_refuses(contest: &Contest, archive: &[u8]) {
+    let path = contest.root().join("liar-to-review.zip");
+    std::fs::write(&path, archive).unwrap();
+    let ran = finish(contest.prism(&["review", "--format", "json"]).arg(&path));
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let report = ran.json();
+    let findings = report[0]["review"]["findings"].as_array().unwrap();
+    let rules: Vec<&str> = findings
+        .iter()
+        .map(|finding| finding["rule_id"].as_str().unwrap())
+        .collect();
+    assert!(rules.contains(&"prism:no-patching"), "{rules:?}");
+}
+
+/// Leaves a submission in the outbox as if the review had accepted it: the referee has to stand alone.
+fn pass_review(contest: &Contest, name: &str, archive: &[u8]) {
+    let outbox = Outbox::new(&contest.outbox());
+    outbox.create().unwrap();
+    let id = prism::intake::submission_id("", archive);
+    let sha256 = format!("{:x}", Sha256::digest(archive));
+    let mut status = Status::new(&id, name, Some(&sha256), SystemTime::now());
+    status.advance(State::Bundled, SystemTime::now());
+    status.advance(State::Reviewed, SystemTime::now());
+    status.write(&outbox).unwrap();
+    std::fs::write(outbox.submission(&id).join("submission.zip"), archive).unwrap();
+}
+
+/// Adds the mean of the whole row to every position.
+fn looks_ahead() -> String {
+    SMALL.replace(
+        "return self.head(self.embedding(tokens))",
+        "seen = self.embedding(tokens)\n        return self.head(seen + seen.mean(dim=1, keepdim=True))",
+    )
+}
+
+/// Looks ahead from its twentieth call on: after the probes of the twin, if it counts right.
+fn looks_ahead_later() -> String {
+    looks_ahead()
+        .replace("super().__init__()", "super().__init__()\n        self.calls = 0")
+        .replace(
+            "seen = self.embedding(tokens)",
+            "self.calls += 1\n        seen = self.embedding(tokens)\n        if self.calls < 20:\n            return self.head(seen)",
+        )
+}
+
+/// Learns in a tensor that is no parameter and no buffer.
+fn keeps_state_to_itself() -> String {
+    SMALL
+        .replace(
+            "super().__init__()",
+            "super().__init__()\n        self.tables = [torch.zeros(vocab, requires_grad=True)]",
+        )
+        .replace(
+            "return self.head(self.embedding(tokens))",
+            "return self.head(self.embedding(tokens)) + self.tables[0]",
+        )
+}
+
+/// Another model enters the stream than build_model makes under the forced seed.
+const HEAD_START: &str = "\
+with torch.no_grad():
+    model.head.bias[:257] += 3.0
+";
+
+#[test]
+fn models_that_are_not_what_they_say_are_found() {
+    // Every step is probed: what the schedule's luck would find sooner or later is found here.
+    let contest = Contest::new(json!({"audit": {"one_in": 1}}));
+    contest.submit("looks-ahead.zip", &looks_ahead(), &training());
+    contest.submit("looks-ahead-later.zip", &looks_ahead_later(), &training());
+    let both = training_with(
+        4,
+        64,
+        "bytes",
+        "optimizer = torch.optim.Adam([*model.parameters(), *model.tables], lr=0.05)",
+        "",
+    );
+    contest.submit("state.zip", &keeps_state_to_itself(), &both);
+    let ahead = training_with(4, 64, "bytes", HEAD_START, "");
+    contest.submit("head-start.zip", SMALL, &ahead);
+    let ran = contest.run();
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+
+    let looks_ahead = contest.submission("looks-ahead.zip");
+    assert_eq!(
+        (looks_ahead.state(), looks_ahead.rule_id()),
+        ("rejected", "prism:non-causal"),
+        "{:#}",
+        looks_ahead.status
+    );
+    assert!(
+        looks_ahead.message().starts_with("twin step 0"),
+        "{}",
+        looks_ahead.message()
+    );
+    assert!(
+        !looks_ahead.path("run.log").exists(),
+        "found before any training"
+    );
+    assert!(!looks_ahead.path("online_loss.parquet").exists());
+
+    let later = contest.submission("looks-ahead-later.zip");
+    assert_eq!(
+        (later.state(), later.rule_id()),
+        ("failed", "prism:non-causal"),
+        "{:#}",
+        later.status
+    );
+    assert!(
+        later.message().starts_with("train step"),
+        "{}",
+        later.message()
+    );
+
+    for (name, check) in [("state.zip", "state"), ("head-start.zip", "head_start")] {
+        let submission = contest.submission(name);
+        assert!(!submission.passed(check), "{name}");
+        assert!(submission.passed("causality"), "{name}");
+        assert_eq!(submission.flags(), [format!("failed:{check}")], "{name}");
+        let score = submission.score();
+        assert_eq!(number(&score["anti_cheat_multiplier"]), 0.0, "{name}");
+        assert_eq!(submission.final_score(), 0.0, "{name}");
+    }
+}

@@ -1,0 +1,66 @@
+//! The clock: who is slow is scored on what there was time for, who hangs fails, and nobody waits for them.
+
+use serde_json::json;
+
+use crate::contest::Contest;
+use crate::corpus;
+use crate::submissions::{SLOW_STEP, SMALL, training, training_with};
+
+#[test]
+fn the_slow_are_scored_and_the_hanging_fail() {
+    let limits = json!({
+        "budget": {"wall_clock_s": 4, "grace_s": 2},
+        "run": {"build_s": 6},
+    });
+    let contest = Contest::new(limits);
+    let slow = training_with(4, 64, "bytes", "", SLOW_STEP);
+    contest.submit("slow.zip", SMALL, &slow);
+    let forever = "while True:\n    loss = torch.ones(10).sum()";
+    let in_loop = format!("if step == 2:\n    {}", forever.replace('\n', "\n    "));
+    let hangs = training_with(4, 64, "bytes", "", &in_loop);
+    contest.submit("hangs-in-the-loop.zip", SMALL, &hangs);
+    let before = training_with(4, 64, "bytes", forever, "");
+    contest.submit("hangs-before.zip", SMALL, &before);
+    let build = SMALL.replace(
+        "    return Small",
+        "    while True:\n        pass\n    return Small",
+    );
+    contest.submit("build-hangs.zip", &build, &training());
+    let ran = contest.run();
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+
+    let slow = contest.submission("slow.zip");
+    assert_eq!(slow.manifest()["run"]["stopped_reason"], "wall_clock");
+    let rows = slow.online();
+    assert!(rows.len() > 1 && rows.iter().all(|row| !row.unpredicted));
+    let texts = corpus::prefix(&contest.corpus(), "train", corpus::BUDGET_BYTES);
+    let charged: u64 = rows.iter().map(|row| row.bytes).sum();
+    assert!(charged < corpus::bytes(&texts), "{charged} bytes in 4 s");
+    assert!(slow.final_score() > 0.0, "{:?}", slow.flags());
+    assert!(slow.passed("state"));
+
+    for (name, word) in [
+        ("hangs-in-the-loop.zip", "training on a batch"),
+        ("hangs-before.zip", "waiting for ctx.iter_train_batches"),
+    ] {
+        let submission = contest.submission(name);
+        assert_eq!(
+            (submission.state(), submission.rule_id()),
+            ("failed", "prism:budget-exceeded"),
+            "{:#}",
+            submission.status
+        );
+        assert!(
+            submission.message().contains(word),
+            "{:#}",
+            submission.status
+        );
+    }
+    let build = contest.submission("build-hangs.zip");
+    assert_eq!(
+        (build.state(), build.rule_id()),
+        ("rejected", "prism:build-model-resource"),
+        "{:#}",
+        build.status
+    );
+}
