@@ -27,6 +27,6 @@ fn check_version(lib: &str) {
     let version = version.trim_matches(['\'', '"']);
     assert!(
         version.starts_with("2.11."),
-        "torch {version} found beside {lib}, expected 2.11.x: run ./prism-dev setup"
+        "torch {version} found beside {lib}, expected 2.11.x: run ./prism-dev build"
     );
 }

@@ -84,7 +84,8 @@ def main() -> None:
         subprocess.run(lock, check=True, stdout=subprocess.DEVNULL)
         for round_ in range(arguments.rounds):
             a, b = refereed(arguments, folder, round_), bare(arguments)
-            ratios.append(a["stream"] / b["seconds_stream"])
+            # The bare side leaves out end-of-text tokens and the last, partial step: compared is a step.
+            ratios.append(a["stream"] / a["steps"] / (b["seconds_stream"] / b["steps"]))
             shares.append(a["referee"] / a["stream"])
             print(
                 f"round {round_ + 1}: refereed {a['stream']:.2f} s ({a['steps']} steps, {a['probes']} probes, "
@@ -92,7 +93,7 @@ def main() -> None:
                 f"ratio {ratios[-1]:.3f}; whole process {a['wall']:.1f} s against {b['wall']:.1f} s",
                 flush=True,
             )
-    print(f"ratio refereed / bare   {spread(ratios)}")
+    print(f"ratio a step, refereed / bare   {spread(ratios)}")
     print(f"losses and records      {spread(shares)} of the refereed stream")
 
 

@@ -179,7 +179,7 @@ impl std::fmt::Display for Isolation {
 pub struct Audit {
     /// Steps at the start that are always probed for causality.
     pub first_steps: u32,
-    /// One later step in so many is probed, at secret times; more often in short streams, so that 16 probes are
+    /// One later step in so many is probed, at secret times; more often in short streams, so that 8 probes are
     /// expected in any; 0: none.
     pub one_in: u32,
     /// Largest difference of log-probabilities (nats) that counts as the same prediction, in float32.
@@ -451,7 +451,7 @@ impl Config {
 }
 
 /// `PRISM_BUDGET_BYTES=5` sets `budget.bytes`. Names that no setting has are ignored only if they are the
-/// program's own (`PRISM_CONFIG`, `PRISM_LOG`); everything else must be a setting.
+/// program's own (`PRISM_CONFIG`); everything else must be a setting.
 fn overlay(
     tree: &mut serde_yaml::Value,
     environment: impl Iterator<Item = (String, String)>,
@@ -465,7 +465,7 @@ fn overlay(
         let Some(rest) = name.strip_prefix("PRISM_") else {
             continue;
         };
-        if matches!(rest, "CONFIG" | "LOG") {
+        if rest == "CONFIG" {
             continue;
         }
         let invalid = |reason: &str| ConfigError::Environment {

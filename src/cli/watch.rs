@@ -26,16 +26,17 @@ pub fn watch(config: &Config, global: &Global) -> Result<u8, Complaint> {
         &config.inbox,
         Duration::from_millis(config.intake.rescan_ms),
     );
-    let mut first = true;
+    // At the first look work that a killed run left is taken up, too; later, what failed for want of infrastructure.
+    let mut unfinished = true;
     let mut result = Ok(exit::OK);
     progress.line(&format!("watching {}", config.inbox.display()));
     watch.run(|wake| {
         if let Wake::EventsLost(error) = &wake {
             progress.line(&format!("{error}; {}", error.hint()));
         }
-        match look(&pipeline, &mut inbox, global, first) {
-            Ok(next) => {
-                first = false;
+        match look(&pipeline, &mut inbox, global, unfinished) {
+            Ok((next, failed)) => {
+                unfinished = failed;
                 next
             }
             Err(complaint) => {
@@ -47,13 +48,13 @@ pub fn watch(config: &Config, global: &Global) -> Result<u8, Complaint> {
     result
 }
 
-/// One look and what follows from it. At the first look work that a killed run left is taken up, too.
+/// One look and what follows from it: when to look again, and whether something waits for a better machine.
 fn look(
     pipeline: &Pipeline<'_>,
     inbox: &mut Inbox,
     global: &Global,
-    first: bool,
-) -> Result<Next, Complaint> {
+    unfinished: bool,
+) -> Result<(Next, bool), Complaint> {
     let seen = inbox.look().map_err(intake_complaint)?;
     let again = seen.iter().filter_map(|seen| match seen {
         Seen::Waiting { look_again_in, .. } => Some(*look_again_in),
@@ -63,8 +64,8 @@ fn look(
     let news = seen
         .iter()
         .any(|seen| !matches!(seen, Seen::Waiting { .. }));
-    if !news && !first {
-        return Ok(next);
+    if !news && !unfinished {
+        return Ok((next, false));
     }
     let mut changed = Vec::new();
     let report = pipeline.run(seen, &mut changed).map_err(complaint)?;
@@ -74,10 +75,11 @@ fn look(
     if !report.processed.is_empty() || !report.infrastructure.is_empty() {
         output::report(global.format, &report)?;
     }
-    let retry = !changed.is_empty() || !report.infrastructure.is_empty();
-    Ok(if retry {
-        Next::LookAgainIn(Duration::from_secs(1))
-    } else {
+    let failed = !report.infrastructure.is_empty();
+    let next = if changed.is_empty() {
         next
-    })
+    } else {
+        Next::LookAgainIn(Duration::from_secs(1))
+    };
+    Ok((next, failed))
 }

@@ -139,7 +139,10 @@ impl Collected {
                         path: entry.path().to_owned(),
                         reason: format!("not UTF-8 at byte {}", error.utf8_error().valid_up_to()),
                     })?;
-                    let id = entry.path().strip_prefix(source).unwrap_or(entry.path());
+                    // A file named by itself is called by its own name.
+                    let below = entry.path().strip_prefix(source).ok();
+                    let id = below.filter(|path| !path.as_os_str().is_empty());
+                    let id = id.unwrap_or(Path::new(entry.file_name()));
                     self.add(Some(id.display().to_string()), Some(text));
                 }
                 _ => {}

@@ -159,6 +159,24 @@ fn first_difference(bytes_of: &[Vec<u8>], ids: &[u32], text: &[u8]) -> Option<us
     (at != text.len()).then_some(at)
 }
 
+/// Names of all tokenizers of a folder, `bytes` first.
+pub fn names(folder: &Path) -> Result<Vec<String>, DatasetError> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(super::at(folder))? {
+        let path = entry.map_err(super::at(folder))?.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "json")
+            && let Some(name) = path.file_stem().and_then(|stem| stem.to_str())
+        {
+            names.push(name.to_owned());
+        }
+    }
+    names.sort();
+    names.insert(0, BYTES.to_owned());
+    Ok(names)
+}
+
 /// Whether a tokenizer's name can be a file name without surprises.
 pub fn plain(name: &str) -> bool {
     !name.is_empty()

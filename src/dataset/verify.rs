@@ -5,7 +5,7 @@ use std::fs;
 
 use rayon::prelude::*;
 
-use super::manifest::{Corpus, Split};
+use super::manifest::{Corpus, Split, is_open};
 use super::{DatasetError, read};
 
 /// What was looked at.
@@ -62,6 +62,20 @@ pub fn verify(corpus: &Corpus, splits: &[Split]) -> Result<VerifyReport, Dataset
             }
         }
         problems.extend(unlisted(corpus, split));
+    }
+    for shard in corpus.manifest.open.iter().flat_map(|open| &open.shards) {
+        report.shards += 1;
+        report.bytes += shard.bytes;
+        match check_shard(corpus, Split::Train, shard) {
+            Err(problem) => problems.push(problem),
+            Ok(ids) if !ids.iter().all(|id| is_open(id)) => {
+                problems.push(format!(
+                    "{}: a document that is not of the open sample",
+                    shard.path
+                ));
+            }
+            Ok(_) => {}
+        }
     }
     if problems.is_empty() {
         Ok(report)

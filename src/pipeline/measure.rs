@@ -216,7 +216,7 @@ pub fn referee_executable(config: &Config) -> Result<PathBuf, MeasureFailure> {
     }
     Err(MeasureFailure::Infrastructure {
         message: format!("{} is not there", path.display()),
-        hint: "build with the `referee` feature (./prism-dev setup), or set run.referee".to_owned(),
+        hint: "build with the `referee` feature (./prism-dev build), or set run.referee".to_owned(),
     })
 }
 

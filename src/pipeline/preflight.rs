@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::dataset::DatasetError;
 use crate::dataset::manifest::{Corpus, Split};
 use crate::dataset::read;
-use crate::dataset::tokenizer::{BYTES, Tokenizer};
+use crate::dataset::tokenizer::{self, Tokenizer};
 use crate::sandbox::{self, SandboxError, python};
 
 /// Checks the corpus (every shard that a run will read), the tokenizers, python, the sandbox and the measuring executable.
@@ -20,7 +20,9 @@ pub fn preflight(config: &Config) -> Result<(), MeasureFailure> {
 }
 
 fn corpus(config: &Config) -> Result<(), DatasetError> {
-    Tokenizer::load(BYTES, &config.corpus.tokenizers)?;
+    for name in tokenizer::names(&config.corpus.tokenizers)? {
+        Tokenizer::load(&name, &config.corpus.tokenizers)?;
+    }
     let corpus = Corpus::open(&config.corpus.root)?;
     let budgets = [
         (Split::Train, config.budget.bytes),

@@ -56,6 +56,20 @@ pub fn check_geometry(
             "ask ctx.iter_train_batches for a smaller batch_size or seq_len",
         ));
     }
+    let tokenizer = load_tokenizer(config, tokenizer)?;
+    let geometry = Geometry {
+        batch_size: opened.batch_size as usize,
+        seq_len: opened.seq_len as usize,
+        vocab_size: contest.vocab_size as usize,
+    };
+    Ok((geometry, tokenizer))
+}
+
+/// The contest's tokenizer of that name; a name that it does not have, or one too large, is the submission's fault.
+pub fn load_tokenizer(config: &Config, tokenizer: &str) -> Result<Tokenizer, Stop> {
+    let contest = &config.contest;
+    let wrong =
+        |message: String, hint: &str| Stop::from(Fault::new("prism:geometry", message, hint));
     let known = tokenizer == tokenizer::BYTES
         || (tokenizer::plain(tokenizer)
             && config
@@ -84,12 +98,7 @@ pub fn check_geometry(
             "use a tokenizer that fits ctx.vocab_size",
         ));
     }
-    let geometry = Geometry {
-        batch_size: opened.batch_size as usize,
-        seq_len: opened.seq_len as usize,
-        vocab_size: contest.vocab_size as usize,
-    };
-    Ok((geometry, tokenizer))
+    Ok(tokenizer)
 }
 
 /// The text must fill every lane with enough steps to learn from and to check.

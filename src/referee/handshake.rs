@@ -130,7 +130,10 @@ pub fn start(
             connection.rank(),
             world_size,
         );
-        connection.send(&FromReferee::Plan(&frame))?;
+        // No line of the submission has run yet.
+        connection.send(&FromReferee::Plan(&frame)).map_err(|_| {
+            Stop::infrastructure("the process closed its connection before the plan")
+        })?;
     }
     Ok(Started {
         connections,

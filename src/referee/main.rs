@@ -46,12 +46,11 @@ fn measure(path: &std::path::Path) -> Result<(), (String, String)> {
         last = std::time::Instant::now();
         tell(&event);
     };
+    // Before the run: an executable that is replaced meanwhile has no path any more.
+    let executable = prism::digest::file_digest(std::path::Path::new("/proc/self/exe"))
+        .map_err(|error| ours(error.to_string()))?;
     let mut measured = session::measure(&plan, &mut loss, &mut events)?;
-    let executable = std::env::current_exe().and_then(|path| prism::digest::file_digest(&path));
-    measured.digests.insert(
-        "referee".to_owned(),
-        executable.map_err(|error| ours(error.to_string()))?,
-    );
+    measured.digests.insert("referee".to_owned(), executable);
     let text = serde_json::to_vec_pretty(&measured).map_err(|error| ours(error.to_string()))?;
     prism::outbox::atomic::write(&plan.folder.join(MEASURED), &text)
         .map_err(|error| ours(error.to_string()))

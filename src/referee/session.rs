@@ -23,7 +23,7 @@ use super::{geometry as geometry_rules, handshake, runner_files, texts as corpus
 use crate::config::Config;
 use crate::dataset::manifest::{Corpus, Split};
 use crate::dataset::stream::{Batch, TokenStream};
-use crate::dataset::tokenizer::{self, Tokenizer};
+use crate::dataset::tokenizer;
 use crate::outbox::status::rfc3339;
 use crate::sandbox::{probe, python};
 
@@ -170,7 +170,7 @@ impl<'a> Session<'a> {
         let mut twin = Twin::build(started, self.config)?;
         self.measured.model_params = Some(twin.parameters);
         let name = self.plan.tokenizer.as_deref().unwrap_or(tokenizer::BYTES);
-        let tokenizer = Tokenizer::load(name, &self.config.corpus.tokenizers)?;
+        let tokenizer = geometry_rules::load_tokenizer(self.config, name)?;
         let open = corpus_texts::open_sample(&self.corpus)?;
         let open = TokenStream::new(&open, &tokenizer)?;
         if open.tokens() > 2 * super::phases::HELDOUT_ROWS {

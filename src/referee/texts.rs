@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use super::connection::Stop;
 use super::shm::Geometry;
 use crate::config::Config;
 use crate::dataset::manifest::{Corpus, Split};
@@ -69,26 +68,12 @@ pub fn tail(
 }
 
 /// Every tokenizer the contest has: name, file (none for bytes), ids.
-pub fn list_tokenizers(folder: &Path) -> Result<serde_json::Value, Stop> {
+pub fn list_tokenizers(folder: &Path) -> Result<serde_json::Value, DatasetError> {
     let mut list = serde_json::Map::new();
-    list.insert(
-        tokenizer::BYTES.to_owned(),
-        serde_json::json!({"file": null, "size": 257}),
-    );
-    let entries = std::fs::read_dir(folder).map_err(Stop::io("corpus.tokenizers"))?;
-    for entry in entries.flatten() {
-        let path = entry.path();
-        if path.extension().is_none_or(|extension| extension != "json") {
-            continue;
-        }
-        let Some(name) = path.file_stem().and_then(|stem| stem.to_str()) else {
-            continue;
-        };
-        let tokenizer = Tokenizer::load(name, folder)?;
-        list.insert(
-            name.to_owned(),
-            serde_json::json!({"file": path, "size": tokenizer.size()}),
-        );
+    for name in tokenizer::names(folder)? {
+        let tokenizer = Tokenizer::load(&name, folder)?;
+        let entry = serde_json::json!({"file": tokenizer.file(), "size": tokenizer.size()});
+        list.insert(name, entry);
     }
     Ok(list.into())
 }

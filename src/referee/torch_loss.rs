@@ -6,8 +6,8 @@
 use prism::referee::loss::Loss;
 use tch::{Kind, Tensor};
 
-/// Elements of one block's f64 copy: 4 MiB.
-const BLOCK_ELEMENTS: usize = 1 << 19;
+/// Elements of one block's f64 copy: 1 MiB.
+const BLOCK_ELEMENTS: usize = 1 << 17;
 
 pub struct TorchLoss;
 

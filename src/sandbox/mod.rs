@@ -114,7 +114,7 @@ impl SandboxError {
                  (such runs are never score-eligible)"
             }
             Self::Python { .. } => {
-                "run ./prism-dev setup, or name an environment with torch 2.11 as run.python"
+                "run ./prism-dev build, or name an environment with torch 2.11 as run.python"
             }
             Self::Io { .. } => "check that the path exists and that the disk has room",
         }
