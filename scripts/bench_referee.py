@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What the referee costs: a refereed run against the same loop run bare in Python, in pairs.
 
-    ./prism-dev bench-referee [--rounds 5] [--bytes 200000] [--submission examples/tiny-1m]
+    ./prism-dev bench-referee [--rounds 5] [--bytes 393216] [--submission examples/tiny-1m]
 
 Both sides run the same submission on the same text in the same geometry with the same number of threads; the bare side
 computes the loss in process. Compared is the stream: from the first prediction to the last training step, all audits on.
@@ -68,7 +68,7 @@ def spread(values: list[float]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Refereed run against bare loop, in pairs.")
     parser.add_argument("--submission", type=Path, default=ROOT / "examples/tiny-1m")
-    parser.add_argument("--bytes", type=int, default=200_000)
+    parser.add_argument("--bytes", type=int, default=393_216)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--isolation", default="bwrap")

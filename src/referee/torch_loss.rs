@@ -6,8 +6,8 @@
 use prism::referee::loss::Loss;
 use tch::{Kind, Tensor};
 
-/// Elements of one block's f64 copy: 1 MiB.
-const BLOCK_ELEMENTS: usize = 1 << 17;
+/// Elements of one block's f64 copy: 2 MiB.
+const BLOCK_ELEMENTS: usize = 1 << 18;
 
 pub struct TorchLoss;
 
@@ -70,9 +70,11 @@ fn block(
             tch::Device::Cpu,
         )?
     };
-    let logits = logits.f_to_kind(Kind::Double)?;
-    let chosen = logits.f_gather(1, &targets, false)?.f_squeeze_dim(1)?;
-    let losses = logits.f_logsumexp(&[1i64][..], false)?.f_sub(&chosen)?;
+    let losses = logits
+        .f_log_softmax(1, Kind::Double)?
+        .f_gather(1, &targets, false)?
+        .f_squeeze_dim(1)?
+        .f_neg()?;
     let from = nats.len();
     nats.resize(from + rows as usize, 0.0);
     losses.f_copy_data(&mut nats[from..], rows as usize)
