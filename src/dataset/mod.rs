@@ -1,10 +1,12 @@
 //! The locked corpus: text that is fixed, verified, and shown to a submission only after it was predicted.
 //!
-//! [`lock`] makes one from text as people have it, [`verify`] checks every byte of it, [`read`] yields documents in
+//! [`lock`] makes one from text as people have it, [`verify`] checks every byte of it and writes the [`proof`] that no run
+//! starts without, [`read`] yields documents in
 //! their locked order, [`tokenizer`] turns them into ids and [`stream`] cuts the ids into the lanes of a run.
 
 pub mod lock;
 pub mod manifest;
+pub mod proof;
 pub mod read;
 pub mod stream;
 pub mod tokenizer;
@@ -54,6 +56,14 @@ pub enum DatasetError {
     Source { path: PathBuf, reason: String },
     #[error("the corpus is not as its manifest says: {}", .problems.join("; "))]
     Verify { problems: Vec<String> },
+    #[error(
+        "the corpus {} is not proven: {reason}; run: prism data verify {}", .root.display(), .root.display()
+    )]
+    Proof { root: PathBuf, reason: String },
+    #[error("{path}: {reason}")]
+    Output { path: PathBuf, reason: String },
+    #[error("another prism data lock is at work on {output}")]
+    Busy { output: PathBuf },
     #[error("tokenizer {name}: {reason}")]
     Tokenizer { name: String, reason: String },
     #[error(
@@ -79,6 +89,13 @@ impl DatasetError {
             Self::Shard { .. } | Self::Verify { .. } => {
                 "the corpus changed after it was locked: restore it from its source, then run `prism data verify`"
             }
+            Self::Proof { .. } => {
+                "no run starts on a corpus that changed, or was copied, after it was last verified"
+            }
+            Self::Output { .. } => {
+                "name a folder that does not exist yet, or is empty, as --output"
+            }
+            Self::Busy { .. } => "wait for it to end; a lock of a dead process frees itself",
             Self::Line { .. } | Self::Source { .. } => "mend or remove that file, then lock again",
             Self::Tokenizer { .. } => {
                 "put <name>.json into corpus.tokenizers, or use bytes or prism-4096"

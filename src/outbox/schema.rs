@@ -36,6 +36,7 @@ schemas! {
     Weights "weights" "weights.schema.json";
     Rescore "rescore" "rescore.schema.json";
     LockedData "locked_data" "locked_data.schema.json";
+    CorpusProof "corpus_proof" "corpus_proof.schema.json";
     ArchitectureGraph "architecture_graph" "architecture_graph.schema.json";
 }
 
