@@ -39,3 +39,7 @@ bench-referee *arguments: build
 # Start-up of the commands that measure nothing, and the CPU of an idle watch.
 bench-startup *arguments: build
     {{ python }} scripts/bench_startup.py "$@"
+
+# `prism data verify` against sha256 alone on the same files and cores.
+bench-verify *arguments: build
+    {{ python }} scripts/bench_verify.py "$@"
