@@ -16,6 +16,7 @@ mod locked_corpus;
 mod measure;
 mod outbox;
 mod processes;
+mod proven_corpus;
 mod ranks;
 mod resume;
 mod shards;
