@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File};
 use std::io::Write;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -75,10 +75,12 @@ impl WorkFolder {
             }
             _ => {}
         }
-        if !fs::symlink_metadata(&path).map_err(at(&path))?.is_dir() {
+        let metadata = fs::symlink_metadata(&path).map_err(at(&path))?;
+        // In a shared folder somebody else could have put runs there for us to take up.
+        if !metadata.is_dir() || metadata.uid() != rustix::process::geteuid().as_raw() {
             return Err(DatasetError::Output {
                 path,
-                reason: "is in the way: it is no folder".to_owned(),
+                reason: "is in the way: it is no folder of ours".to_owned(),
             });
         }
         let lock_path = path.join(LOCK);

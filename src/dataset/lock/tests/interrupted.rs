@@ -95,7 +95,7 @@ fn nothing_that_exists_is_overwritten() {
     refused("link", "is a link, expected a new folder");
     refused("corpus/..", "got no name for the corpus");
     write(at(".taken.prism-lock"), "");
-    refused("taken", "is in the way: it is no folder");
+    refused("taken", "is in the way: it is no folder of ours");
     fs::create_dir(at("empty")).unwrap();
     locked(folder.path(), "empty", std::slice::from_ref(&source));
 }
