@@ -46,6 +46,15 @@ pub struct Corpus {
     pub root: PathBuf,
     /// Folder with `<name>.json` tokenizers, the shipped `prism-4096.json` among them.
     pub tokenizers: PathBuf,
+    /// Order of the scored stream: `file`, or `keyed`: by a key of each run that is published when the run is over.
+    pub order: Order,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Order {
+    File,
+    Keyed,
 }
 
 /// The geometry that every submission is told, and the limits of its own choices.
@@ -218,6 +227,7 @@ impl Default for Corpus {
         Self {
             root: "corpus".into(),
             tokenizers: "tokenizers".into(),
+            order: Order::File,
         }
     }
 }

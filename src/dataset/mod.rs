@@ -5,6 +5,7 @@
 
 pub mod lock;
 pub mod manifest;
+pub mod order;
 pub mod read;
 pub mod stream;
 pub mod tokenizer;

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use super::examine::ARCHIVE;
 use super::publish;
 use crate::bundle::{self, Bundle};
-use crate::config::Config;
+use crate::config::{Config, Order};
 use crate::outbox::status::{Reason, State, Status, Verdict};
 use crate::outbox::{Outbox, OutboxError, secret};
 use crate::progress::RunProgress;
@@ -137,6 +137,10 @@ fn prepare(
     config.corpus.root = absolute(&config.corpus.root)?;
     config.corpus.tokenizers = absolute(&config.corpus.tokenizers)?;
     let key = secret::run_key(outbox, &status.submission_id, status.attempts)?;
+    let order_key = match config.corpus.order {
+        Order::File => None,
+        Order::Keyed => Some(secret::order_key(outbox, &status.submission_id)?),
+    };
     let plan = RunPlan {
         submission_id: status.submission_id.clone(),
         project,
@@ -145,6 +149,7 @@ fn prepare(
         tokenizer: bundle.tokenizer.clone(),
         folder: work,
         audit_key: crate::digest::hex(&key),
+        order_key: order_key.map(|key| crate::digest::hex(&key)),
         config,
     };
     Ok(plan)

@@ -177,6 +177,14 @@ fn measurement(bundle: &Bundle, measured: &Measured) -> Result<MeasurementBlock,
     })
 }
 
+/// How the documents of the stream are ordered.
+fn order(measured: &Measured) -> Value {
+    match &measured.order_key {
+        None => json!({"kind": "file"}),
+        Some(key) => json!({"kind": "keyed", "rule": "sha256(key + document id)", "key": key}),
+    }
+}
+
 /// The manifest: the contract's blocks by their historical names, then the referee's own.
 fn manifest(
     status: &Status,
@@ -244,6 +252,7 @@ fn manifest(
             "stream_tokens": measured.stream_tokens,
             "stream_documents": measured.stream_documents,
             "corpus_manifest_sha256": measured.corpus_manifest_sha256,
+            "order": order(measured),
             "budget": config.budget,
             "held_out": config.held_out,
             "threads": config.run.threads,

@@ -186,7 +186,7 @@ fn plan_frame(
             "sequence_length": config.contest.sequence_length,
             "max_parameters": config.contest.max_parameters,
             "seed": config.contest.seed,
-            "data_dir": command.inside(&data_dir(plan)),
+            "data_dir": command.inside(&data_dir(plan, phase)),
             "artifacts_dir": command.inside(&command.artifacts),
             "device": config.run.device.torch_name(rank),
             "rank": rank,

@@ -99,6 +99,8 @@ pub struct Measured {
     pub environment: Environment,
     /// The key of the probe schedule, published now that the run is over.
     pub audit_key: String,
+    /// Key of the stream's order; none where it is the files' own.
+    pub order_key: Option<String>,
     /// Seconds by part of the run: `twin`, `train`, `heldout` (wall time of each process), `stream` (first batch to last,
     /// less what was not the submission's own), `referee` (losses and records, within `stream`).
     pub seconds: BTreeMap<String, f64>,

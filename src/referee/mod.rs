@@ -13,6 +13,7 @@ pub mod journal;
 pub mod launch;
 pub mod loss;
 pub mod measured;
+pub mod past;
 pub mod phases;
 pub mod plan;
 pub mod reference;

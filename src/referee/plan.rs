@@ -22,5 +22,7 @@ pub struct RunPlan {
     pub folder: PathBuf,
     /// Key of the probe schedule, hexadecimal; secret until the run is over.
     pub audit_key: String,
+    /// Key of the stream's order, hexadecimal, where the order is keyed; secret until the run is over.
+    pub order_key: Option<String>,
     pub config: Config,
 }

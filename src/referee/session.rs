@@ -12,6 +12,7 @@ use super::journal::Journal;
 use super::launch::{self, Phase};
 use super::loss::Loss;
 use super::measured::{CheckResult, Environment, Fault, Measured};
+use super::past::Past;
 use super::phases::heldout::{self, Trained};
 use super::phases::train::Training;
 use super::phases::twin::Twin;
@@ -62,6 +63,7 @@ struct Session<'a> {
     corpus: Corpus,
     python: python::Environment,
     schedule: Schedule,
+    order_key: Option<[u8; 32]>,
     tokenizers: serde_json::Value,
     heldout: Journal,
     measured: Measured,
@@ -72,9 +74,11 @@ impl<'a> Session<'a> {
         let config = &plan.config;
         let corpus = Corpus::open(&config.corpus.root)?;
         let python = python::discover(&config.run.python)?;
-        let key = parse_key(&plan.audit_key).ok_or_else(|| {
-            Stop::infrastructure("the plan's audit_key is not 64 hexadecimal digits")
-        })?;
+        let key = parse_key("audit_key", &plan.audit_key)?;
+        let order_key = plan
+            .order_key
+            .as_deref()
+            .map(|key| parse_key("order_key", key));
         let schedule = Schedule::new(key, config.audit.first_steps, config.audit.one_in);
         let train = corpus.manifest.splits.get(Split::Train.name());
         let measured = Measured {
@@ -100,6 +104,7 @@ impl<'a> Session<'a> {
             isolation: None,
             environment: Environment::default(),
             audit_key: plan.audit_key.clone(),
+            order_key: plan.order_key.clone(),
             seconds: BTreeMap::new(),
             digests: BTreeMap::from([("runner".to_owned(), runner_files::runner_digest())]),
             started_at: rfc3339(SystemTime::now()),
@@ -116,6 +121,7 @@ impl<'a> Session<'a> {
             corpus,
             python,
             schedule,
+            order_key: order_key.transpose()?,
             measured,
         })
     }
@@ -217,13 +223,19 @@ impl<'a> Session<'a> {
         self.measured.batch_size = Some(geometry.batch_size as u32);
         self.measured.seq_len = Some(geometry.seq_len as u32);
         self.measured.tokenizer = Some(tokenizer.name().to_owned());
-        let texts = Texts::load(&self.corpus, self.config, &tokenizer)?;
+        let texts = Texts::load(&self.corpus, self.config, &tokenizer, self.order_key)?;
         self.measured.stream_documents = texts.stream.documents;
         self.measured.stream_bytes = texts.stream.text_bytes;
         self.measured.stream_tokens = texts.stream.tokens() as u64;
         geometry_rules::check_lanes(self.config, geometry, &texts.stream)?;
         let heldout = &mut self.heldout;
-        let end = training.run(geometry, &texts.stream, &mut |batch, scored| {
+        let lanes = texts.stream.lanes(
+            geometry.batch_size * self.config.run.world_size as usize,
+            geometry.seq_len,
+        )?;
+        let folder = launch::data_dir(self.plan, Phase::Train);
+        let mut past = Past::new(folder, &texts.documents, &texts.stream, &lanes);
+        let end = training.run(geometry, &texts.stream, &mut past, &mut |batch, scored| {
             let Some(mut twin) = twin.take() else {
                 return Ok(());
             };
@@ -264,10 +276,6 @@ impl<'a> Session<'a> {
         training.save_and_end()?;
         online.sync().map_err(Stop::io(ONLINE_JOURNAL))?;
         let weights = self.take_weights()?;
-        let lanes = texts.stream.lanes(
-            geometry.batch_size * self.config.run.world_size as usize,
-            geometry.seq_len,
-        )?;
         let tail = corpus_texts::tail(
             &lanes,
             geometry,
@@ -372,14 +380,18 @@ fn before_training(stop: Stop) -> Stop {
     }
 }
 
-fn parse_key(text: &str) -> Option<[u8; 32]> {
+fn parse_key(name: &str, text: &str) -> Result<[u8; 32], Stop> {
     let bytes: Option<Vec<u8>> = (0..text.len() / 2)
         .map(|n| {
             text.get(2 * n..2 * n + 2)
                 .and_then(|pair| u8::from_str_radix(pair, 16).ok())
         })
         .collect();
-    (text.len() == 64).then_some(bytes?)?.try_into().ok()
+    bytes
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or_else(|| {
+            Stop::infrastructure(format!("the plan's {name} is not 64 hexadecimal digits"))
+        })
 }
 
 /// One loss, used by the training and, while that waits, by the twin.

@@ -7,10 +7,12 @@ use crate::config::Config;
 use crate::dataset::manifest::{Corpus, Split};
 use crate::dataset::stream::{Batch, Lanes, TokenStream};
 use crate::dataset::tokenizer::{self, Tokenizer};
-use crate::dataset::{DatasetError, Document, read};
+use crate::dataset::{DatasetError, Document, order, read};
 
 /// The texts of a run, in the tokenizer that its training asked for.
 pub struct Texts {
+    /// The documents of the stream, in its order.
+    pub documents: Vec<Document>,
     /// What is predicted and then trained on.
     pub stream: TokenStream,
     /// Held-out text: secret.
@@ -23,11 +25,16 @@ impl Texts {
         corpus: &Corpus,
         config: &Config,
         tokenizer: &Tokenizer,
+        order_key: Option<[u8; 32]>,
     ) -> Result<Self, DatasetError> {
-        let train = read::prefix(corpus, Split::Train, config.budget.bytes)?;
+        let mut train = read::prefix(corpus, Split::Train, config.budget.bytes)?;
+        if let Some(key) = order_key {
+            order::permute(&mut train, &key);
+        }
         let val = read::prefix(corpus, Split::Val, config.held_out.val_bytes)?;
         Ok(Self {
             stream: TokenStream::new(&train, tokenizer)?,
+            documents: train,
             val: TokenStream::new(&val, tokenizer)?,
         })
     }

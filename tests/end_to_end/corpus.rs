@@ -143,3 +143,25 @@ pub fn code_length_nats(
     }
     total
 }
+
+/// Orders the texts of train by sha256 of a key (hexadecimal) and their documents' ids.
+pub fn permute(corpus: &Path, texts: &mut [String], key: &str) {
+    let key: Vec<u8> = (0..key.len())
+        .step_by(2)
+        .map(|n| u8::from_str_radix(&key[n..n + 2], 16).unwrap())
+        .collect();
+    let mut ids = std::collections::HashMap::new();
+    for shard in fs::read_dir(corpus.join("train")).unwrap() {
+        for line in fs::read_to_string(shard.unwrap().path()).unwrap().lines() {
+            let document: Value = serde_json::from_str(line).unwrap();
+            let text = document["text"].as_str().unwrap().to_owned();
+            ids.insert(text, document["id"].as_str().unwrap().to_owned());
+        }
+    }
+    texts.sort_by_key(|text| {
+        let mut hash = Sha256::new();
+        hash.update(&key);
+        hash.update(&ids[text]);
+        hash.finalize().to_vec()
+    });
+}

@@ -14,6 +14,7 @@ mod leaks;
 mod limits;
 mod measure;
 mod outbox;
+mod past;
 mod processes;
 mod ranks;
 mod resume;

@@ -14,6 +14,7 @@ use crate::referee::handshake::Started;
 use crate::referee::journal::Journal;
 use crate::referee::loss::Loss;
 use crate::referee::measured::{Fault, ProbeResult};
+use crate::referee::past::Past;
 use crate::referee::shm::Geometry;
 use crate::referee::step::{self, Prediction};
 use crate::referee::wire::{FromReferee, FromRunner};
@@ -97,6 +98,7 @@ impl Training<'_> {
         &mut self,
         geometry: Geometry,
         stream: &TokenStream,
+        past: &mut Past<'_>,
         first_batch: &mut FirstBatch<'_>,
     ) -> Result<StreamEnd, Stop> {
         let ranks = self.started.connections.len();
@@ -130,6 +132,8 @@ impl Training<'_> {
             self.predict_patience = left.min(Duration::from_secs(self.config.run.predict_s));
             let batches =
                 self.predict_step(revealed_steps, geometry, &lanes, &mut record, first_batch)?;
+            past.charged(&lanes, revealed_steps + 1)
+                .map_err(Stop::io("the text that was charged"))?;
             not_theirs += record.paused;
             self.report(&record, begun.elapsed() - not_theirs);
             if !batches.iter().all(Batch::is_full) {

@@ -15,7 +15,7 @@ from torch import nn
 
 from prism_challenge.evaluator.interface import PrismBatch, PrismContext
 
-from . import census, failure, predict, project, seeds, weights
+from . import census, failure, past, predict, project, seeds, weights
 from .blackboard import Blackboard, attach
 from .reference_tokenizer import BpeTokenizer, ByteTokenizer, Shelf
 from .wire import Channel, ChannelClosed, ProtocolError
@@ -83,6 +83,12 @@ class Session:
     def reference_tokenizer(self, name: str) -> ByteTokenizer | BpeTokenizer:
         """The tokenizer of that name; always the same object."""
         return self._shelf.get(name)
+
+    def past_documents(self) -> Iterator[str]:
+        """The texts of `data_dir`, as it is now."""
+        if self._ctx.data_dir is None:
+            raise ProtocolError("plan without a data_dir")
+        return past.documents(self._ctx.data_dir)
 
     def iter_train_batches(
         self, model: nn.Module, batch_size: int, seq_len: int | None, tokenizer: object
