@@ -92,7 +92,7 @@ impl<'a> Past<'a> {
     /// Appends a whole line with one write: a reader never sees a part of it.
     fn show(&mut self, document: usize) -> io::Result<()> {
         let file = match &mut self.file {
-            Some(file) if self.shown % DOCUMENTS_PER_FILE != 0 => file,
+            Some(file) if !self.shown.is_multiple_of(DOCUMENTS_PER_FILE) => file,
             file => {
                 let name = format!("past-{:05}.jsonl", self.shown / DOCUMENTS_PER_FILE);
                 file.insert(File::create_new(self.folder.join(name))?)
