@@ -310,9 +310,7 @@ def build_model(ctx):
 
 #[test]
 fn memory_and_ghosts_are_found_while_they_live() {
-    // Elements of the small model: two tables of 8 by 4096, and a bias.
-    let contest =
-        Contest::new(json!({"audit": {"one_in": 2}, "contest": {"max_parameters": 69_632}}));
+    let mut contest = Contest::new(json!({"audit": {"one_in": 2}}));
     let replays = training_with(4, 64, "bytes", "", "model.armed = True\nmodel.seen.clear()");
     let replays = format!("{replays}    model.armed = False\n");
     let files = [("architecture.py", REPLAYER), ("training.py", &replays)];
