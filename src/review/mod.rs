@@ -4,6 +4,7 @@
 //! reviewer cannot follow is refused. The review is advisory in the sense that the sandbox is the boundary; it is the
 //! gate in the sense that nothing rejected is ever run. [`review`] never panics and is bounded in time and memory.
 
+mod ast_digest;
 mod authored;
 mod builtins;
 mod bundle;
@@ -66,6 +67,9 @@ pub struct FileReport {
     pub bytes: usize,
     /// Statements, expressions and patterns; 0 for files that are not parsed.
     pub ast_nodes: usize,
+    /// Canonical digest of the syntax tree (hex); absent for files that are not parsed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ast_sha256: Option<String>,
 }
 
 /// The result of a review.
@@ -101,6 +105,7 @@ pub fn review(files: &BTreeMap<String, Vec<u8>>, roles: &Roles<'_>) -> Review {
             sha256: sha256_hex(bytes),
             bytes: bytes.len(),
             ast_nodes: inspection.nodes.get(path).copied().unwrap_or(0),
+            ast_sha256: inspection.digests.get(path).cloned(),
         })
         .collect();
     Review {
@@ -132,6 +137,7 @@ fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
 struct Inspection {
     findings: Vec<Finding>,
     nodes: BTreeMap<String, usize>,
+    digests: BTreeMap<String, String>,
     graph: ArchitectureGraph,
 }
 
@@ -199,6 +205,10 @@ fn inspect(files: &BTreeMap<String, Vec<u8>>, roles: &Roles<'_>) -> Inspection {
             Ok((findings, nodes)) => {
                 inspection.findings.extend(findings);
                 inspection.nodes.insert(file.path.to_owned(), nodes);
+                if file.scopes.too_deep.is_none() {
+                    let digest = ast_digest::ast_digest(file.body);
+                    inspection.digests.insert(file.path.to_owned(), digest);
+                }
             }
             Err(_) => inspection.findings.push(Finding::on_file(
                 "prism:cannot-decide",
