@@ -226,7 +226,12 @@ struct Index<'a>(&'a Expr);
 impl Canonical for Index<'_> {
     fn put(&self, text: &mut Text) {
         if matches!(self.0, Expr::Starred(_)) {
-            node!(text, "Tuple", std::slice::from_ref(self.0), ExprContext::Load);
+            node!(
+                text,
+                "Tuple",
+                std::slice::from_ref(self.0),
+                ExprContext::Load
+            );
         } else {
             self.0.put(text);
         }

@@ -120,6 +120,25 @@ pub fn review(files: &BTreeMap<String, Vec<u8>>, roles: &Roles<'_>) -> Review {
     }
 }
 
+/// The canonical digest of every Python file that can be read and parsed, by path: what [`FileReport::ast_sha256`] says.
+pub fn ast_digests(files: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, String> {
+    let digests = || {
+        files
+            .iter()
+            .filter(|(path, _)| path.ends_with(".py"))
+            .filter_map(|(path, bytes)| {
+                let file = read(path, bytes).ok()?;
+                ScopeTable::build(&file.module.body)
+                    .too_deep
+                    .is_none()
+                    .then(|| (path.clone(), ast_digest::ast_digest(&file.module.body)))
+            })
+            .collect()
+    };
+    on_deep_stack(|| catch_unwind(AssertUnwindSafe(digests)).unwrap_or_default())
+        .unwrap_or_default()
+}
+
 /// Runs `work` in a thread whose stack holds the deepest tree that the limits let through.
 fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
     std::thread::scope(|scope| {
