@@ -9,6 +9,8 @@ mod authored;
 mod builtins;
 mod bundle;
 pub mod catalogue;
+mod catalogue_details;
+pub mod catalogue_page;
 mod decode;
 mod finding;
 mod graph;
@@ -18,6 +20,7 @@ mod origin;
 mod parse;
 mod render;
 mod rules;
+mod sarif;
 mod scope;
 mod surface;
 mod walk;
@@ -37,6 +40,7 @@ pub use finding::Finding;
 pub use graph::ArchitectureGraph;
 pub use normalise::{NormaliseError, normalised_source};
 pub use render::render;
+pub use sarif::{SarifLog, Subject};
 
 use bundle::{Bundle, SourceFile};
 use finding::{Place, sha256_hex};
@@ -49,6 +53,12 @@ pub struct Roles<'a> {
     pub architecture: (&'a str, &'a str),
     pub training: (&'a str, &'a str),
 }
+
+/// Of a file that stands alone.
+const NO_ROLES: Roles<'static> = Roles {
+    architecture: ("", ""),
+    training: ("", ""),
+};
 
 /// The outcome for the whole bundle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -86,11 +96,20 @@ pub struct Review {
 ///
 /// `files` maps paths inside the bundle, with `/`, to their bytes. Files that do not end in `.py` are only hashed.
 pub fn review(files: &BTreeMap<String, Vec<u8>>, roles: &Roles<'_>) -> Review {
+    examine(files, Some(roles))
+}
+
+/// Reviews one Python file on its own: every rule but those of the contract between the two scripts.
+pub fn review_source(path: &str, bytes: &[u8]) -> Review {
+    examine(&BTreeMap::from([(path.to_owned(), bytes.to_vec())]), None)
+}
+
+fn examine(files: &BTreeMap<String, Vec<u8>>, roles: Option<&Roles<'_>>) -> Review {
     let outcome = on_deep_stack(|| {
         catch_unwind(AssertUnwindSafe(|| inspect(files, roles)))
-            .unwrap_or_else(|_| Inspection::undecided(roles))
+            .unwrap_or_else(|_| Inspection::undecided(files))
     });
-    let mut inspection = outcome.unwrap_or_else(|| Inspection::undecided(roles));
+    let mut inspection = outcome.unwrap_or_else(|| Inspection::undecided(files));
     inspection.findings.sort_by(|a, b| {
         (&a.path, a.line, a.column, a.rule_id).cmp(&(&b.path, b.line, b.column, b.rule_id))
     });
@@ -161,11 +180,11 @@ struct Inspection {
 }
 
 impl Inspection {
-    fn undecided(roles: &Roles<'_>) -> Inspection {
+    fn undecided(files: &BTreeMap<String, Vec<u8>>) -> Inspection {
         Inspection {
             findings: vec![Finding::on_file(
                 "prism:cannot-decide",
-                roles.architecture.0,
+                files.keys().next().map_or("", String::as_str),
                 b"",
                 "the reviewer stopped on an internal fault",
             )],
@@ -180,14 +199,16 @@ struct Decoded<'a> {
     module: ParsedModule,
 }
 
-fn inspect(files: &BTreeMap<String, Vec<u8>>, roles: &Roles<'_>) -> Inspection {
+fn inspect(files: &BTreeMap<String, Vec<u8>>, roles: Option<&Roles<'_>>) -> Inspection {
     let mut inspection = Inspection::default();
     let mut unreadable = Vec::new();
     let mut decoded = Vec::new();
     for (path, bytes) in files.iter().filter(|(path, _)| path.ends_with(".py")) {
-        inspection
-            .findings
-            .extend(rules::check_shadowing(path, bytes));
+        if roles.is_some() {
+            inspection
+                .findings
+                .extend(rules::check_shadowing(path, bytes));
+        }
         match catch_unwind(|| read(path, bytes)) {
             Ok(Ok(file)) => decoded.push(file),
             Ok(Err(finding)) => {
@@ -214,10 +235,12 @@ fn inspect(files: &BTreeMap<String, Vec<u8>>, roles: &Roles<'_>) -> Inspection {
             scopes: ScopeTable::build(&file.module.body),
         })
         .collect();
-    let bundle = Bundle::new(sources, *roles);
-    inspection
-        .findings
-        .extend(rules::check_roles(&bundle.files, roles, &unreadable));
+    let bundle = Bundle::new(sources, roles.copied().unwrap_or(NO_ROLES));
+    if let Some(roles) = roles {
+        inspection
+            .findings
+            .extend(rules::check_roles(&bundle.files, roles, &unreadable));
+    }
     for (index, file) in bundle.files.iter().enumerate() {
         let outcome = catch_unwind(AssertUnwindSafe(|| rules::check_file(&bundle, index)));
         match outcome {
