@@ -78,12 +78,12 @@ fn review_path(config: &Config, path: &Path) -> Result<Reviewed, Complaint> {
             review: None,
             files: BTreeMap::new(),
         },
-        Ok(bundle) => of_bundle(path, bundle),
+        Ok(bundle) => of_bundle(config, path, bundle),
     })
 }
 
-fn of_bundle(path: &Path, bundle: Bundle) -> Reviewed {
-    let review = review_of(&bundle);
+fn of_bundle(config: &Config, path: &Path, bundle: Bundle) -> Reviewed {
+    let review = review_of(config, &bundle);
     Reviewed {
         path: path.to_owned(),
         accepted: review.verdict == Verdict::Accepted,

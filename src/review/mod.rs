@@ -8,13 +8,17 @@ mod authored;
 mod builtins;
 mod bundle;
 pub mod catalogue;
+mod conditions;
 mod decode;
+mod distributed;
 mod finding;
+mod flow;
 mod graph;
 mod limits;
 mod normalise;
 mod origin;
 mod parse;
+mod reach;
 mod render;
 mod rules;
 mod scope;
@@ -32,6 +36,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use serde::Serialize;
 
 pub use catalogue::{RULES, Rule, Severity};
+pub use distributed::{DistributedPolicy, DistributedReport};
 pub use finding::Finding;
 pub use graph::ArchitectureGraph;
 pub use normalise::{NormaliseError, normalised_source};
@@ -76,14 +81,32 @@ pub struct Review {
     pub findings: Vec<Finding>,
     pub files: Vec<FileReport>,
     pub architecture_graph: ArchitectureGraph,
+    /// The contract for several ranks; absent when nobody asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub distributed: Option<DistributedReport>,
+}
+
+/// What an operator decides about a review.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Policy {
+    pub distributed: DistributedPolicy,
 }
 
 /// Reviews all files of a bundle. Everything doubtful becomes a finding; nothing is an error.
 ///
 /// `files` maps paths inside the bundle, with `/`, to their bytes. Files that do not end in `.py` are only hashed.
 pub fn review(files: &BTreeMap<String, Vec<u8>>, roles: &Roles<'_>) -> Review {
+    review_under(files, roles, Policy::default())
+}
+
+/// [`review`] as an operator wants it.
+pub fn review_under(
+    files: &BTreeMap<String, Vec<u8>>,
+    roles: &Roles<'_>,
+    policy: Policy,
+) -> Review {
     let outcome = on_deep_stack(|| {
-        catch_unwind(AssertUnwindSafe(|| inspect(files, roles)))
+        catch_unwind(AssertUnwindSafe(|| inspect(files, roles, policy)))
             .unwrap_or_else(|_| Inspection::undecided(roles))
     });
     let mut inspection = outcome.unwrap_or_else(|| Inspection::undecided(roles));
@@ -112,6 +135,7 @@ pub fn review(files: &BTreeMap<String, Vec<u8>>, roles: &Roles<'_>) -> Review {
         findings: inspection.findings,
         files: reports,
         architecture_graph: inspection.graph,
+        distributed: inspection.distributed,
     }
 }
 
@@ -133,6 +157,7 @@ struct Inspection {
     findings: Vec<Finding>,
     nodes: BTreeMap<String, usize>,
     graph: ArchitectureGraph,
+    distributed: Option<DistributedReport>,
 }
 
 impl Inspection {
@@ -155,7 +180,7 @@ struct Decoded<'a> {
     module: ParsedModule,
 }
 
-fn inspect(files: &BTreeMap<String, Vec<u8>>, roles: &Roles<'_>) -> Inspection {
+fn inspect(files: &BTreeMap<String, Vec<u8>>, roles: &Roles<'_>, policy: Policy) -> Inspection {
     let mut inspection = Inspection::default();
     let mut unreadable = Vec::new();
     let mut decoded = Vec::new();
@@ -208,6 +233,10 @@ fn inspect(files: &BTreeMap<String, Vec<u8>>, roles: &Roles<'_>) -> Inspection {
             )),
         }
     }
+    inspection.findings.extend(rules::check_purity(&bundle));
+    let (report, findings) = distributed::check(&bundle, policy.distributed);
+    inspection.distributed = report;
+    inspection.findings.extend(findings);
     inspection.graph = graph::build(&bundle);
     inspection
 }
