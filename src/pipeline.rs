@@ -154,9 +154,15 @@ impl<'a> Pipeline<'a> {
         if !queue.is_empty()
             && let Err(failure) = preflight::preflight(self.config)
         {
-            report
-                .infrastructure
-                .push(format!("{} submissions wait: {failure}", queue.len()));
+            report.infrastructure.push(format!(
+                "{} {}: {failure}",
+                queue.len(),
+                if queue.len() == 1 {
+                    "submission waits"
+                } else {
+                    "submissions wait"
+                }
+            ));
             for status in &mut queue {
                 measure::note(&self.outbox, status, &failure)?;
             }

@@ -9,6 +9,9 @@ use super::plan::RunPlan;
 use super::runner_files::RUNNER_FILES;
 use crate::sandbox::{self, Command, Limits, Mount, SandboxError, python};
 
+/// Name of the referee's socket in its folder.
+pub const SOCKET: &str = "referee.sock";
+
 /// A process of the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
@@ -118,7 +121,7 @@ pub fn data_dir(plan: &RunPlan) -> PathBuf {
 
 fn environment(plan: &RunPlan, command: &Command, socket: &Path) -> BTreeMap<String, String> {
     let run = &plan.config.run;
-    let socket = command.inside(&socket.join("referee.sock"));
+    let socket = command.inside(&socket.join(SOCKET));
     let home = match command.isolation {
         sandbox::Isolation::Bwrap => "/tmp".to_owned(),
         sandbox::Isolation::None => command.scratch.display().to_string(),

@@ -232,6 +232,7 @@ impl<'a> Session<'a> {
             first = Some(FirstBatch::new(
                 batch,
                 &texts.stream,
+                geometry.vocab_size,
                 &standard,
                 scored,
                 self.config.audit.tolerance_nats,

@@ -4,6 +4,7 @@
 //! reviewer cannot follow is refused. The review is advisory in the sense that the sandbox is the boundary; it is the
 //! gate in the sense that nothing rejected is ever run. [`review`] never panics and is bounded in time and memory.
 
+mod ast_digest;
 mod authored;
 mod builtins;
 mod bundle;
@@ -71,6 +72,9 @@ pub struct FileReport {
     pub bytes: usize,
     /// Statements, expressions and patterns; 0 for files that are not parsed.
     pub ast_nodes: usize,
+    /// Canonical digest of the syntax tree (hex); absent for files that are not parsed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ast_sha256: Option<String>,
 }
 
 /// The result of a review.
@@ -124,6 +128,7 @@ pub fn review_under(
             sha256: sha256_hex(bytes),
             bytes: bytes.len(),
             ast_nodes: inspection.nodes.get(path).copied().unwrap_or(0),
+            ast_sha256: inspection.digests.get(path).cloned(),
         })
         .collect();
     Review {
@@ -137,6 +142,25 @@ pub fn review_under(
         architecture_graph: inspection.graph,
         distributed: inspection.distributed,
     }
+}
+
+/// The canonical digest of every Python file that can be read and parsed, by path: what [`FileReport::ast_sha256`] says.
+pub fn ast_digests(files: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, String> {
+    let digests = || {
+        files
+            .iter()
+            .filter(|(path, _)| path.ends_with(".py"))
+            .filter_map(|(path, bytes)| {
+                let file = read(path, bytes).ok()?;
+                ScopeTable::build(&file.module.body)
+                    .too_deep
+                    .is_none()
+                    .then(|| (path.clone(), ast_digest::ast_digest(&file.module.body)))
+            })
+            .collect()
+    };
+    on_deep_stack(|| catch_unwind(AssertUnwindSafe(digests)).unwrap_or_default())
+        .unwrap_or_default()
 }
 
 /// Runs `work` in a thread whose stack holds the deepest tree that the limits let through.
@@ -156,6 +180,7 @@ fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
 struct Inspection {
     findings: Vec<Finding>,
     nodes: BTreeMap<String, usize>,
+    digests: BTreeMap<String, String>,
     graph: ArchitectureGraph,
     distributed: Option<DistributedReport>,
 }
@@ -224,6 +249,10 @@ fn inspect(files: &BTreeMap<String, Vec<u8>>, roles: &Roles<'_>, policy: Policy)
             Ok((findings, nodes)) => {
                 inspection.findings.extend(findings);
                 inspection.nodes.insert(file.path.to_owned(), nodes);
+                if file.scopes.too_deep.is_none() {
+                    let digest = ast_digest::ast_digest(file.body);
+                    inspection.digests.insert(file.path.to_owned(), digest);
+                }
             }
             Err(_) => inspection.findings.push(Finding::on_file(
                 "prism:cannot-decide",

@@ -66,7 +66,7 @@ pub fn evaluate_trained(
         };
         if let Some((batch, live)) = trained.check {
             step::predict(connection, vocab_size, batch, loss, patience, &mut scratch)?;
-            let difference = difference(live, &scratch);
+            let difference = live.largest_difference_nats(&scratch);
             check.passed = difference <= config.audit.tolerance_nats;
             check.evidence = format!(
                 "on the last batch the trained process and build_model with the saved weights differ by {difference:e} nats, \
@@ -97,20 +97,6 @@ pub fn evaluate_trained(
     let result = result.map_err(|stop| without_text(stop, &started.running));
     started.running.finish(Duration::from_secs(5));
     result
-}
-
-/// Largest difference of the losses of the same targets.
-fn difference(a: &Prediction, b: &Prediction) -> f64 {
-    a.nats
-        .iter()
-        .zip(&b.nats)
-        .fold(0.0, |largest: f64, (a, b)| {
-            match (a.is_finite(), b.is_finite()) {
-                (true, true) => largest.max((a - b).abs()),
-                (false, false) => largest,
-                _ => f64::INFINITY,
-            }
-        })
 }
 
 /// A fault in words of our own: those of code that saw held-out text could quote it.
