@@ -160,12 +160,12 @@ fn review_path(config: &Config, path: &Path) -> Reviewed {
             }),
             ..nothing(path)
         },
-        Ok(bundle) => of_bundle(path, bundle),
+        Ok(bundle) => of_bundle(config, path, bundle),
     }
 }
 
-fn of_bundle(path: &Path, bundle: Bundle) -> Reviewed {
-    let review = review_of(&bundle);
+fn of_bundle(config: &Config, path: &Path, bundle: Bundle) -> Reviewed {
+    let review = review_of(config, &bundle);
     Reviewed {
         files: bundle.files,
         ..of_review(path, review)

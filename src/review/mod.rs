@@ -11,13 +11,17 @@ mod bundle;
 pub mod catalogue;
 mod catalogue_details;
 pub mod catalogue_page;
+mod conditions;
 mod decode;
+mod distributed;
 mod finding;
+mod flow;
 mod graph;
 mod limits;
 mod normalise;
 mod origin;
 mod parse;
+mod reach;
 mod render;
 mod rules;
 mod sarif;
@@ -36,6 +40,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use serde::Serialize;
 
 pub use catalogue::{RULES, Rule, Severity};
+pub use distributed::{DistributedPolicy, DistributedReport};
 pub use finding::Finding;
 pub use graph::ArchitectureGraph;
 pub use normalise::{NormaliseError, normalised_source};
@@ -90,13 +95,31 @@ pub struct Review {
     pub findings: Vec<Finding>,
     pub files: Vec<FileReport>,
     pub architecture_graph: ArchitectureGraph,
+    /// The contract for several ranks; absent when nobody asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub distributed: Option<DistributedReport>,
+}
+
+/// What an operator decides about a review.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Policy {
+    pub distributed: DistributedPolicy,
 }
 
 /// Reviews all files of a bundle. Everything doubtful becomes a finding; nothing is an error.
 ///
 /// `files` maps paths inside the bundle, with `/`, to their bytes. Files that do not end in `.py` are only hashed.
 pub fn review(files: &BTreeMap<String, Vec<u8>>, roles: &Roles<'_>) -> Review {
-    examine(files, Some(roles))
+    review_under(files, roles, Policy::default())
+}
+
+/// [`review`] as an operator wants it.
+pub fn review_under(
+    files: &BTreeMap<String, Vec<u8>>,
+    roles: &Roles<'_>,
+    policy: Policy,
+) -> Review {
+    examine(files, Some((roles, policy)))
 }
 
 /// Reviews one Python file on its own: every rule but those of the contract between the two scripts.
@@ -104,9 +127,9 @@ pub fn review_source(path: &str, bytes: &[u8]) -> Review {
     examine(&BTreeMap::from([(path.to_owned(), bytes.to_vec())]), None)
 }
 
-fn examine(files: &BTreeMap<String, Vec<u8>>, roles: Option<&Roles<'_>>) -> Review {
+fn examine(files: &BTreeMap<String, Vec<u8>>, contract: Option<(&Roles<'_>, Policy)>) -> Review {
     let outcome = on_deep_stack(|| {
-        catch_unwind(AssertUnwindSafe(|| inspect(files, roles)))
+        catch_unwind(AssertUnwindSafe(|| inspect(files, contract)))
             .unwrap_or_else(|_| Inspection::undecided(files))
     });
     let mut inspection = outcome.unwrap_or_else(|| Inspection::undecided(files));
@@ -136,6 +159,7 @@ fn examine(files: &BTreeMap<String, Vec<u8>>, roles: Option<&Roles<'_>>) -> Revi
         findings: inspection.findings,
         files: reports,
         architecture_graph: inspection.graph,
+        distributed: inspection.distributed,
     }
 }
 
@@ -177,6 +201,7 @@ struct Inspection {
     nodes: BTreeMap<String, usize>,
     digests: BTreeMap<String, String>,
     graph: ArchitectureGraph,
+    distributed: Option<DistributedReport>,
 }
 
 impl Inspection {
@@ -199,12 +224,15 @@ struct Decoded<'a> {
     module: ParsedModule,
 }
 
-fn inspect(files: &BTreeMap<String, Vec<u8>>, roles: Option<&Roles<'_>>) -> Inspection {
+fn inspect(
+    files: &BTreeMap<String, Vec<u8>>,
+    contract: Option<(&Roles<'_>, Policy)>,
+) -> Inspection {
     let mut inspection = Inspection::default();
     let mut unreadable = Vec::new();
     let mut decoded = Vec::new();
     for (path, bytes) in files.iter().filter(|(path, _)| path.ends_with(".py")) {
-        if roles.is_some() {
+        if contract.is_some() {
             inspection
                 .findings
                 .extend(rules::check_shadowing(path, bytes));
@@ -235,8 +263,8 @@ fn inspect(files: &BTreeMap<String, Vec<u8>>, roles: Option<&Roles<'_>>) -> Insp
             scopes: ScopeTable::build(&file.module.body),
         })
         .collect();
-    let bundle = Bundle::new(sources, roles.copied().unwrap_or(NO_ROLES));
-    if let Some(roles) = roles {
+    let bundle = Bundle::new(sources, contract.map_or(NO_ROLES, |(roles, _)| *roles));
+    if let Some((roles, _)) = contract {
         inspection
             .findings
             .extend(rules::check_roles(&bundle.files, roles, &unreadable));
@@ -259,6 +287,12 @@ fn inspect(files: &BTreeMap<String, Vec<u8>>, roles: Option<&Roles<'_>>) -> Insp
                 "the rules stopped on an internal fault",
             )),
         }
+    }
+    if let Some((_, policy)) = contract {
+        inspection.findings.extend(rules::check_purity(&bundle));
+        let (report, findings) = distributed::check(&bundle, policy.distributed);
+        inspection.distributed = report;
+        inspection.findings.extend(findings);
     }
     inspection.graph = graph::build(&bundle);
     inspection

@@ -91,6 +91,8 @@ pub struct Scope<'a> {
     pub kind: ScopeKind,
     pub name: &'a str,
     pub parent: Option<ScopeId>,
+    /// The `def` or `class` statement whose body this is.
+    pub definition: Option<&'a Stmt>,
     pub names: HashMap<&'a str, NameRecord<'a>>,
     globals: HashSet<&'a str>,
     nonlocals: HashSet<&'a str>,
@@ -163,6 +165,8 @@ impl ScopeCursor {
 struct Builder<'a> {
     table: ScopeTable<'a>,
     stack: Vec<ScopeId>,
+    /// The `def` or `class` whose scope opens next.
+    defining: Option<&'a Stmt>,
     /// Bindings under a `nonlocal` declaration: their home is known only when every scope is.
     homeless: Vec<(ScopeId, &'a str, Bound<'a>)>,
 }
@@ -187,12 +191,27 @@ impl<'a> Builder<'a> {
 }
 
 impl<'a> Visitor<'a> for Builder<'a> {
+    fn statement(&mut self, statement: &'a Stmt) {
+        if matches!(
+            statement,
+            Stmt::FunctionDef(_) | Stmt::AsyncFunctionDef(_) | Stmt::ClassDef(_)
+        ) {
+            self.defining = Some(statement);
+        }
+    }
+
     fn enter_scope(&mut self, kind: ScopeKind, name: &'a str) {
         let id = self.table.scopes.len();
+        // lambdas in decorators and defaults open their scopes before the function does
+        let definition = match kind {
+            ScopeKind::Function | ScopeKind::Class => self.defining.take(),
+            _ => None,
+        };
         self.table.scopes.push(Scope {
             kind,
             name,
             parent: self.stack.last().copied(),
+            definition,
             names: HashMap::new(),
             globals: HashSet::new(),
             nonlocals: HashSet::new(),

@@ -89,6 +89,17 @@ pub fn walk_module<'a>(body: &'a [Stmt], visitor: &mut dyn Visitor<'a>) {
     walk.visitor.leave_scope();
 }
 
+/// Walks one expression, outside of any scope.
+pub fn walk_expression<'a>(expression: &'a Expr, visitor: &mut dyn Visitor<'a>) {
+    Walk {
+        visitor,
+        depth: 0,
+        conditional: 0,
+        statement_end: 0,
+    }
+    .expression(expression);
+}
+
 pub(super) struct Walk<'v, 'a> {
     pub(super) visitor: &'v mut dyn Visitor<'a>,
     pub(super) depth: usize,

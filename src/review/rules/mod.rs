@@ -8,6 +8,7 @@ mod imports;
 mod library_calls;
 mod literals;
 mod modules;
+mod purity;
 mod syntax;
 mod trusted_paths;
 mod type_calls;
@@ -23,6 +24,7 @@ use super::scope::{ScopeCursor, ScopeId};
 use super::walk::{Binding, ScopeKind, Span, Visitor, walk_module};
 
 pub use contract::{check_roles, check_shadowing};
+pub use purity::check as check_purity;
 
 /// Applies every rule to one file of the bundle.
 ///
