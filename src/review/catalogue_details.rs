@@ -66,15 +66,30 @@ const fn details(
 
 const TRAIN: &str = "def train(ctx):\n    pass\n";
 
+/// A training script that is ready for several ranks.
+const DISTRIBUTED: &str = "import torch.distributed as dist\nfrom torch.nn.parallel import DistributedDataParallel\n\nfrom architecture import build_model\n\n\ndef train(ctx):\n    dist.init_process_group(backend=\"gloo\")\n    model = DistributedDataParallel(build_model(ctx).to(ctx.device))\n    for batch in ctx.iter_train_batches(model, batch_size=8):\n        model(batch.tokens)\n    dist.destroy_process_group()\n";
+
+/// The same with a write by every rank.
+const DISTRIBUTED_WRITE: &str = "import torch\nimport torch.distributed as dist\nfrom torch.nn.parallel import DistributedDataParallel\n\nfrom architecture import build_model\n\n\ndef train(ctx):\n    dist.init_process_group(backend=\"gloo\")\n    model = DistributedDataParallel(build_model(ctx).to(ctx.device))\n    for batch in ctx.iter_train_batches(model, batch_size=8):\n        model(batch.tokens)\n    torch.save(model.state_dict(), ctx.artifacts_dir + \"/model.pt\")\n    dist.destroy_process_group()\n";
+
 /// Sorted by id, one entry for each rule.
 #[rustfmt::skip]
 pub const DETAILS: &[Details] = &[
+    details("prism:build-model-purity", &[], History::New,
+        file("architecture.py", "def build_model(ctx):\n    return list(ctx.iter_train_batches(None, batch_size=1))\n"),
+        file("architecture.py", "from torch import nn\n\n\ndef build_model(ctx):\n    return nn.Embedding(ctx.vocab_size, 64)\n")),
     details("prism:cannot-decide", &[], History::New,
         case("import torch\n\nact = torch.relu\nact = act.out\nprint(act)\n"),
         case("import torch\n\nact = torch.relu\nprint(act)\n")),
     details("prism:context-tamper", &[471], History::New,
         case("def setup(ctx):\n    ctx.step_budget = 10\n"),
         case("def setup(ctx):\n    step_budget = min(ctx.step_budget or 10, 10)\n    return step_budget\n")),
+    details("prism:distributed-contract", &[], History::Kept,
+        file("training.py", "import torch.distributed as dist\n\n\ndef train(ctx):\n    dist.init_process_group(backend=\"gloo\")\n"),
+        file("training.py", DISTRIBUTED)),
+    details("prism:distributed-rank0-guard", &[362], History::Kept,
+        file("training.py", DISTRIBUTED_WRITE),
+        file("training.py", DISTRIBUTED)),
     details("prism:entrypoint-signature", &[628], History::New,
         file("architecture.py", "def build_model(ctx, width):\n    return width\n"),
         file("architecture.py", "def build_model(ctx, width=256):\n    return width\n")),
@@ -193,7 +208,7 @@ mod tests {
     use super::super::catalogue::RULES;
     use super::super::tests::{ROLES, plain_bundle};
     use super::*;
-    use crate::review::review;
+    use crate::review::{DistributedPolicy, Policy, review_under};
 
     fn rules_of(id: &str, example: Example) -> BTreeSet<&'static str> {
         let mut files: BTreeMap<String, Vec<u8>> = plain_bundle();
@@ -201,7 +216,12 @@ mod tests {
             files.remove("training.py");
         }
         files.insert(example.path.to_owned(), example.source.into());
-        let found = review(&files, &ROLES).findings;
+        let distributed = if id.starts_with("prism:distributed-") {
+            DistributedPolicy::Reject
+        } else {
+            DistributedPolicy::Off
+        };
+        let found = review_under(&files, &ROLES, Policy { distributed }).findings;
         found.iter().map(|finding| finding.rule_id).collect()
     }
 

@@ -23,6 +23,7 @@ mod origin;
 mod parse;
 mod reach;
 mod render;
+mod resolve;
 mod rules;
 mod sarif;
 mod scope;
@@ -289,10 +290,26 @@ fn inspect(
         }
     }
     if let Some((_, policy)) = contract {
+        bundle.ledger.begin_file(0);
         inspection.findings.extend(rules::check_purity(&bundle));
         let (report, findings) = distributed::check(&bundle, policy.distributed);
         inspection.distributed = report;
         inspection.findings.extend(findings);
+    }
+    if let Some(file) = bundle
+        .ledger
+        .exhausted()
+        .and_then(|index| bundle.files.get(index))
+    {
+        inspection.findings.push(Finding::on_file(
+            "prism:cannot-decide",
+            file.path,
+            file.text.as_bytes(),
+            &format!(
+                "following the names of this file takes more than {} steps",
+                limits::MAX_STEPS_PER_FILE
+            ),
+        ));
     }
     inspection.graph = graph::build(&bundle);
     inspection
