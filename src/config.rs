@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::bundle;
+use crate::duplicates::DuplicatePolicy;
+use crate::review::DistributedPolicy;
 
 /// Everything an operator can set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,6 +21,8 @@ pub struct Config {
     pub outbox: PathBuf,
     pub intake: Intake,
     pub archive: bundle::Limits,
+    pub review: Review,
+    pub duplicates: Duplicates,
     pub corpus: Corpus,
     pub contest: Contest,
     pub budget: Budget,
@@ -36,6 +40,29 @@ pub struct Intake {
     pub settle_ms: u64,
     /// `prism watch` looks at the whole inbox this often, in milliseconds, whatever the file events say.
     pub rescan_ms: u64,
+}
+
+/// What the static review looks for beyond its rules.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Review {
+    /// Training scripts that are not ready for several ranks: `reject`, `flag` or `off`; absent: `reject` when
+    /// `run.world_size` is more than 1, else `flag`.
+    pub distributed: Option<DistributedPolicy>,
+}
+
+/// Submissions that say again what an earlier one of another owner said.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Duplicates {
+    /// What happens to them: `reject`, `hold` or `off`.
+    pub policy: DuplicatePolicy,
+    /// Source similarity from which on a submission is one (the historical measure), 0 to 1.
+    pub source: f64,
+    /// Similarity of the architecture graphs from which on it is one (the historical measure), 0 to 1.
+    pub graph: f64,
+    /// Share of the earlier submission's structure, names and formatting aside, from which on it is one, 0 to 1.
+    pub structure: f64,
 }
 
 /// The locked text.
@@ -202,6 +229,8 @@ impl Default for Config {
             outbox: "outbox".into(),
             intake: Intake::default(),
             archive: bundle::Limits::default(),
+            review: Review::default(),
+            duplicates: Duplicates::default(),
             corpus: Corpus::default(),
             contest: Contest::default(),
             budget: Budget::default(),
@@ -218,6 +247,17 @@ impl Default for Intake {
         Self {
             settle_ms: 2_000,
             rescan_ms: 10_000,
+        }
+    }
+}
+
+impl Default for Duplicates {
+    fn default() -> Self {
+        Self {
+            policy: DuplicatePolicy::Reject,
+            source: 0.85,
+            graph: 0.82,
+            structure: 0.85,
         }
     }
 }
@@ -390,6 +430,16 @@ impl Config {
         Ok(config)
     }
 
+    /// The policy for scripts that are not ready for several ranks.
+    pub fn distributed_policy(&self) -> DistributedPolicy {
+        let by_world_size = if self.run.world_size > 1 {
+            DistributedPolicy::Reject
+        } else {
+            DistributedPolicy::Flag
+        };
+        self.review.distributed.unwrap_or(by_world_size)
+    }
+
     fn check(&self) -> Result<(), ConfigError> {
         let range = |ok: bool, key, got: &dyn std::fmt::Display, expected| {
             if ok {
@@ -451,6 +501,18 @@ impl Config {
             &self.budget.bytes,
             "more than 0",
         )?;
+        for (key, threshold) in [
+            ("duplicates.source", self.duplicates.source),
+            ("duplicates.graph", self.duplicates.graph),
+            ("duplicates.structure", self.duplicates.structure),
+        ] {
+            range(
+                threshold > 0.0 && threshold <= 1.0,
+                key,
+                &threshold,
+                "more than 0, at most 1",
+            )?;
+        }
         range(
             self.audit.tolerance_nats > 0.0 && self.audit.tolerance_nats.is_finite(),
             "audit.tolerance_nats",

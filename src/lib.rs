@@ -6,6 +6,7 @@ pub mod bundle;
 pub mod config;
 pub mod dataset;
 pub mod digest;
+pub mod duplicates;
 pub mod exit;
 pub mod intake;
 pub mod outbox;

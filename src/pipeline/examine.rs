@@ -88,7 +88,7 @@ fn judge(
     atomic::write(&folder.join(ARCHIVE), &arrival.bytes)?;
     status.advance(State::Bundled, SystemTime::now());
     status.write(outbox)?;
-    let review = review_of(&bundle);
+    let review = review_of(config, &bundle);
     let file = ReviewFile {
         schema_version: "prism_review.v1",
         submission_id: &arrival.submission_id,
@@ -125,13 +125,16 @@ pub fn reject_unread(outbox: &Outbox, oversized: &Oversized) -> Result<Status, O
     Ok(status)
 }
 
-/// The static review of a bundle.
-pub fn review_of(bundle: &Bundle) -> Review {
+/// The static review of a bundle, as the configuration wants it.
+pub fn review_of(config: &Config, bundle: &Bundle) -> Review {
     let roles = Roles {
         architecture: (&bundle.architecture.path, &bundle.architecture.symbol),
         training: (&bundle.training.path, &bundle.training.symbol),
     };
-    review::review(&bundle.files, &roles)
+    let policy = review::Policy {
+        distributed: config.distributed_policy(),
+    };
+    review::review_under(&bundle.files, &roles, policy)
 }
 
 /// The first finding that rejects, as the reason; the others are in review.json.

@@ -17,6 +17,7 @@ use crate::referee::events::Event;
 use crate::referee::measured::Measured;
 use crate::referee::plan::RunPlan;
 use crate::referee::session::MEASURED;
+use crate::review;
 
 /// A run that did not come to a verdict; it is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -146,6 +147,7 @@ fn prepare(
         project,
         architecture: bundle.architecture.clone(),
         training: bundle.training.clone(),
+        sources: review::ast_digests(&bundle.files),
         tokenizer: bundle.tokenizer.clone(),
         folder: work,
         audit_key: crate::digest::hex(&key),

@@ -21,6 +21,7 @@ pub mod reference;
 pub mod runner_files;
 pub mod session;
 pub mod shm;
+mod sources;
 pub mod step;
 pub mod texts;
 pub mod wire;

@@ -1,5 +1,6 @@
 //! What the pipeline tells the referee about one run: one JSON file, written by us, read by us.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,8 @@ pub struct RunPlan {
     pub project: PathBuf,
     pub architecture: EntryPoint,
     pub training: EntryPoint,
+    /// Digest of the syntax tree of every Python file, as the review read it.
+    pub sources: BTreeMap<String, String>,
     /// `tokenizer:` of prism.yaml; what `iter_train_batches(tokenizer=None)` means. `bytes` if absent.
     pub tokenizer: Option<String>,
     /// Everything the run writes goes here: journals, logs, artifacts, sockets.

@@ -16,7 +16,7 @@ from architecture import build_model
 
 def train(ctx):
     dist.init_process_group(backend='gloo')
-    model = DistributedDataParallel(build_model(ctx))
+    model = DistributedDataParallel(build_model(ctx).to(ctx.device))
     optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
     for batch in ctx.iter_train_batches(model, batch_size=2, seq_len=64, tokenizer='bytes'):
         loss = F.cross_entropy(model(batch.tokens).flatten(0, 1), batch.targets.flatten())
