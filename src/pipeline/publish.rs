@@ -222,6 +222,7 @@ fn manifest(
             "world_size": measured.world_size,
             "nproc_per_node": measured.world_size,
             "model_params": measured.model_params,
+            "live_params": measured.live_params,
         },
         "data": {
             "source": format!("locked-{}-train", measured.corpus_name),
@@ -264,6 +265,7 @@ fn manifest(
             "audit": config.audit,
             "audit_key": measured.audit_key,
             "probes": measured.probes,
+            "blind": measured.blind,
         },
         "isolation": measured.isolation,
         "versions": {

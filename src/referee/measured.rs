@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::blind::BlindFigures;
+
 use crate::sandbox::Achieved;
 
 /// The end of a run that is the submission's own affair.
@@ -95,6 +97,10 @@ pub struct Measured {
     pub step0_bytes_per_token: f64,
     pub checks: Vec<CheckResult>,
     pub probes: Vec<ProbeResult>,
+    /// Whether labels that are nowhere in the inputs cost more than others.
+    pub blind: Option<BlindFigures>,
+    /// Most elements in the tensors of the live model, at the secret steps and at the end.
+    pub live_params: Option<u64>,
     pub isolation: Option<Achieved>,
     pub environment: Environment,
     /// The key of the probe schedule, published now that the run is over.

@@ -3,6 +3,7 @@
 //! [`session::measure`] runs one submission through its three processes (twin, training, held-out) and returns what was
 //! measured. The loss itself is behind [`loss::Loss`], so that everything else builds and is tested without libtorch.
 
+pub mod blind;
 pub mod causality;
 pub mod connection;
 pub mod events;

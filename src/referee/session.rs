@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::blind::BlindWatch;
 use super::causality::Schedule;
 use super::connection::Stop;
 use super::events::{Event, RunStage};
@@ -101,6 +102,8 @@ impl<'a> Session<'a> {
             step0_bytes_per_token: 0.0,
             checks: Vec::new(),
             probes: Vec::new(),
+            blind: None,
+            live_params: None,
             isolation: None,
             environment: Environment::default(),
             audit_key: plan.audit_key.clone(),
@@ -213,6 +216,8 @@ impl<'a> Session<'a> {
             journal: &mut online,
             events: self.events,
             probes: Vec::new(),
+            blind: BlindWatch::default(),
+            live_params: 0,
             referee_time: Duration::ZERO,
             stream_time: Duration::ZERO,
         };
@@ -254,6 +259,10 @@ impl<'a> Session<'a> {
             Ok(())
         });
         self.measured.probes.append(&mut training.probes);
+        self.measured.live_params = Some(training.live_params);
+        let blind = training.blind.figures();
+        self.measured.blind = Some(blind);
+        self.measured.checks.push(blind.check());
         self.measured
             .seconds
             .insert("referee".to_owned(), training.referee_time.as_secs_f64());

@@ -33,6 +33,9 @@ pub enum FromRunner {
     Built {
         tensors: Vec<(u64, u32, TensorKind)>,
     },
+    Counted {
+        tensors: Vec<(u64, u32, TensorKind)>,
+    },
     Open {
         batch_size: u64,
         seq_len: u64,
@@ -68,6 +71,7 @@ impl FromRunner {
         match self {
             Self::Hello { .. } => "hello",
             Self::Built { .. } => "built",
+            Self::Counted { .. } => "counted",
             Self::Open { .. } => "open",
             Self::Predicted { .. } => "predicted",
             Self::Next { .. } => "next",
@@ -121,6 +125,7 @@ pub enum FromReferee<'a> {
         step: u64,
         bytes_charged: u64,
     },
+    Census,
     Exhausted {
         reason: &'a str,
     },
@@ -151,7 +156,7 @@ pub enum WireError {
 pub fn parse(body: &[u8]) -> Result<FromRunner, WireError> {
     let frame: FromRunner = serde_json::from_slice(body)
         .map_err(|error| WireError::Schema(clipped(&error.to_string())))?;
-    if let FromRunner::Built { tensors } = &frame
+    if let FromRunner::Built { tensors } | FromRunner::Counted { tensors } = &frame
         && tensors.len() > MAX_TENSORS
     {
         return Err(WireError::Schema(format!(

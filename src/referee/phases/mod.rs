@@ -13,7 +13,7 @@ use super::loss::Loss;
 use super::measured::Fault;
 use super::shm::Geometry;
 use super::step::{self, Prediction};
-use super::wire::FromRunner;
+use super::wire::{FromRunner, TensorKind};
 use crate::config::Contest;
 use crate::dataset::stream::{Lanes, TokenStream};
 use crate::score::stream_rows::{HeldoutRole, HeldoutRow};
@@ -39,9 +39,22 @@ fn take_built(connection: &mut Connection, patience: Duration) -> Result<u64, St
     let FromRunner::Built { tensors } = &frame else {
         return Err(unexpected(&frame, "built").into());
     };
-    Ok(tensors
+    Ok(elements(tensors))
+}
+
+/// Takes `counted`: the same of a model that lives.
+fn take_count(connection: &mut Connection, patience: Duration) -> Result<u64, Stop> {
+    let frame = connection.receive(patience)?;
+    let FromRunner::Counted { tensors } = &frame else {
+        return Err(unexpected(&frame, "counted").into());
+    };
+    Ok(elements(tensors))
+}
+
+fn elements(tensors: &[(u64, u32, TensorKind)]) -> u64 {
+    tensors
         .iter()
-        .fold(0u64, |sum, &(elements, _, _)| sum.saturating_add(elements)))
+        .fold(0, |sum, &(elements, _, _)| sum.saturating_add(elements))
 }
 
 /// The cap on parameters, on our side.

@@ -23,6 +23,8 @@ pub struct Record<'a> {
     reference: Reference,
     pub scored: Vec<Prediction>,
     pub probed: Vec<Prediction>,
+    /// The reference predictor's losses on the last batch, position by position.
+    pub reference_nats: Vec<f64>,
     /// Nats per token of each rank's last step.
     pub last_rate: Vec<f64>,
     pub bytes: u64,
@@ -39,6 +41,7 @@ impl<'a> Record<'a> {
             reference: Reference::new(geometry.vocab_size),
             scored: (0..ranks).map(|_| Prediction::default()).collect(),
             probed: (0..ranks).map(|_| Prediction::default()).collect(),
+            reference_nats: Vec::new(),
             last_rate: vec![0.0; ranks],
             bytes: 0,
             nats: 0.0,
@@ -116,6 +119,8 @@ impl<'a> Record<'a> {
     /// The reference predictor's losses on the batch, all and blind, before it learns from it.
     fn consult_reference(&mut self, batch: &Batch) -> (f64, f64) {
         let (mut all, mut blind) = (0.0, 0.0);
+        self.reference_nats.clear();
+        self.reference_nats.resize(batch.ids.len(), 0.0);
         for learn in [false, true] {
             for row in 0..batch.rows {
                 for column in 0..batch.lengths[row] {
@@ -126,6 +131,7 @@ impl<'a> Record<'a> {
                         continue;
                     }
                     let nats = self.reference.nats(context, target);
+                    self.reference_nats[place] = nats;
                     all += nats;
                     if column + 1 == batch.cols {
                         blind += nats;

@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 
 use super::record::{Record, own_lanes};
 use super::twin::judge;
+use super::{check_cap, take_count};
 use crate::config::Config;
 use crate::dataset::stream::{Batch, Lanes, TokenStream};
+use crate::referee::blind::BlindWatch;
 use crate::referee::causality::{Probe, Schedule};
 use crate::referee::connection::{Stop, explain, unexpected};
 use crate::referee::events::Event;
@@ -38,6 +40,9 @@ pub struct Training<'a> {
     pub journal: &'a mut Journal,
     pub events: &'a mut dyn FnMut(Event),
     pub probes: Vec<ProbeResult>,
+    pub blind: BlindWatch,
+    /// Most elements in the tensors of a rank's live model so far.
+    pub live_params: u64,
     /// Time that the training waited for us.
     pub referee_time: Duration,
     /// From the first prediction to the end of the stream, less what was not the submission's own.
@@ -180,6 +185,9 @@ impl Training<'_> {
         let save = FromReferee::Save {
             path: "weights.safetensors",
         };
+        for rank in 0..self.started.connections.len() {
+            self.count_live(rank)?;
+        }
         let asked = self
             .started
             .connections
@@ -299,17 +307,42 @@ impl Training<'_> {
                 self.probes.push(result);
             }
             let row = record.row(index, rank, batch, lanes)?;
+            let first_sight = probes[rank].as_ref().filter(|probe| probe.before);
+            self.blind.see(
+                batch,
+                &record.scored[rank].nats,
+                &record.reference_nats,
+                geometry.vocab_size,
+                first_sight.and_then(|probe| probe.cut),
+            );
             self.journal
                 .append(&row)
                 .map_err(Stop::io("the loss stream"))?;
         }
         self.referee_time += ours.elapsed();
+        for (rank, probe) in probes.iter().enumerate() {
+            if probe.is_some() {
+                self.count_live(rank)?;
+            }
+        }
         if index == 0 {
             let paused = Instant::now();
             first_batch(&batches[0], &record.scored[0])?;
             record.paused = paused.elapsed();
         }
         Ok(batches)
+    }
+
+    /// Counts the tensors of a rank's model as it is now: what was added since build_model counts, too.
+    fn count_live(&mut self, rank: usize) -> Result<(), Stop> {
+        let doing = "counting the live model's tensors";
+        let connection = &mut self.started.connections[rank];
+        let counted = connection
+            .send(&FromReferee::Census)
+            .and_then(|()| take_count(connection, self.predict_patience))
+            .map_err(|stop| explain(stop, &self.started.running, doing))?;
+        self.live_params = self.live_params.max(counted);
+        Ok(check_cap(counted, self.config.contest.max_parameters)?)
     }
 
     fn reveal(&mut self, batches: &[Batch], index: usize, bytes: u64) -> Result<(), Stop> {

@@ -192,8 +192,19 @@ class Session:
             self._blackboard = attach(frame, self._channel.take_fd())
         elif frame["kind"] == "predict":
             self._predict(frame)
+        elif frame["kind"] == "census":
+            self._count()
         else:
             raise ProtocolError(f"frame {frame['kind']!r} is not expected here")
+
+    def _count(self) -> None:
+        if self._model is None:
+            raise ProtocolError("census without a model")
+        try:
+            entries = census.count_tensors(self._model, [self._namespace])
+        except BaseException as error:
+            failure.report(self._channel, self._project_dir, "forward", error)
+        self._channel.send("counted", tensors=census.fit_frame(entries))
 
     def _predict(self, frame: dict[str, Any]) -> None:
         board, model = self._blackboard, self._model
