@@ -17,6 +17,7 @@ mod outbox;
 mod past;
 mod processes;
 mod ranks;
+mod resources;
 mod resume;
 mod shards;
 mod submissions;
