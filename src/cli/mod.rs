@@ -3,6 +3,7 @@
 mod data;
 mod output;
 mod rescore;
+mod rescore_text;
 mod review;
 mod run;
 mod schema;
@@ -22,7 +23,8 @@ use prism::exit;
     about = "Measures untrusted learners honestly: zips in an inbox, bits per byte in an outbox."
 )]
 #[command(
-    after_help = "Exit codes: 0 done (whatever the verdicts), 1 `review` rejected something, 2 usage, 3 configuration, \
+    after_help = "Exit codes: 0 done (whatever the verdicts), 1 `review` rejected something or `rescore --strict` could not \
+                        score something, 2 usage, 3 configuration, \
                         4 infrastructure (tried again on the next run), 5 another prism holds the outbox."
 )]
 struct Arguments {
@@ -37,18 +39,31 @@ struct Global {
     /// Configuration file; `prism config` prints every setting.
     #[arg(long, global = true, env = "PRISM_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Form of what is printed on stdout.
-    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    /// Form of what is printed on stdout; csv and parquet are for `rescore`.
+    #[arg(long = "format", global = true, value_enum, default_value_t = Form::Text, value_name = "FORMAT")]
+    form: Form,
+    /// The same, for commands that print no tables.
+    #[arg(skip)]
     format: Format,
     /// No progress on stderr.
     #[arg(long, short, global = true)]
     quiet: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Format {
+    #[default]
     Text,
     Json,
+}
+
+/// Every form that some command prints.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Form {
+    Text,
+    Json,
+    Csv,
+    Parquet,
 }
 
 #[derive(Args, Clone)]
@@ -74,14 +89,7 @@ enum Command {
         paths: Vec<PathBuf>,
     },
     /// Recompute scores of manifests and run folders.
-    Rescore {
-        /// Manifests (.json, .jsonl), run folders, or folders of either.
-        #[arg(required = true)]
-        paths: Vec<PathBuf>,
-        /// Rules: those of the run's own kind, or one version for all.
-        #[arg(long, value_enum, default_value_t = rescore::Scoring::Own)]
-        scoring: rescore::Scoring,
-    },
+    Rescore(rescore::Arguments),
     /// Lock or verify a corpus.
     #[command(subcommand)]
     Data(data::Data),
@@ -113,8 +121,14 @@ impl Complaint {
 
 /// Parses the arguments and runs the command.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let format = arguments.global.format;
+    let mut arguments = Arguments::parse();
+    let form = arguments.global.form;
+    let format = if form == Form::Json {
+        Format::Json
+    } else {
+        Format::Text
+    };
+    arguments.global.format = format;
     match dispatch(arguments) {
         Ok(code) => exit::code(code),
         Err(complaint) => {
@@ -126,11 +140,20 @@ pub fn main() -> ExitCode {
 
 fn dispatch(arguments: Arguments) -> Result<u8, Complaint> {
     let global = arguments.global;
+    if matches!(global.form, Form::Csv | Form::Parquet)
+        && !matches!(arguments.command, Command::Rescore(_))
+    {
+        return Err(Complaint::new(
+            exit::USAGE,
+            "--format csv and parquet are for `prism rescore` only",
+            "choose text or json",
+        ));
+    }
     match arguments.command {
         Command::Run(folders) => run::run(&load(&global, Some(&folders))?, &global),
         Command::Watch(folders) => watch::watch(&load(&global, Some(&folders))?, &global),
         Command::Review { paths } => review::review(&load(&global, None)?, &global, &paths),
-        Command::Rescore { paths, scoring } => rescore::rescore(&global, &paths, scoring),
+        Command::Rescore(arguments) => rescore::rescore(&global, &arguments),
         Command::Data(command) => data::data(&global, command),
         Command::Schema { name } => schema::schema(&global, name.as_deref()),
         Command::Config => {
