@@ -84,6 +84,114 @@ fn text(key: &[u8]) -> Option<String> {
     std::str::from_utf8(key).ok().map(str::to_owned)
 }
 
+/// The byte at `at`; 0, which JSON has nowhere, after the end.
+#[inline(always)]
+fn byte(bytes: &[u8], at: usize) -> u8 {
+    bytes.get(at).copied().unwrap_or(0)
+}
+
+/// Eight bytes from `at` on, the first one lowest; zeros after the end.
+#[inline(always)]
+fn eight(bytes: &[u8], at: usize) -> u64 {
+    match bytes.get(at..).and_then(<[u8]>::first_chunk) {
+        Some(word) => u64::from_le_bytes(*word),
+        None => last_bytes(bytes, at),
+    }
+}
+
+#[cold]
+fn last_bytes(bytes: &[u8], at: usize) -> u64 {
+    let mut word = [0; 8];
+    let rest = bytes.get(at..).unwrap_or_default();
+    for (to, from) in word.iter_mut().zip(rest) {
+        *to = *from;
+    }
+    u64::from_le_bytes(word)
+}
+
+/// The first place from `at` on that is no white space.
+#[inline(always)]
+fn space(bytes: &[u8], mut at: usize) -> usize {
+    loop {
+        match byte(bytes, at) {
+            b' ' => {
+                // the lowest bit in which the bytes differ from eight blanks lies in the first other byte
+                let differ = eight(bytes, at) ^ 0x2020_2020_2020_2020;
+                at += if differ == 0 {
+                    8
+                } else {
+                    differ.trailing_zeros() as usize / 8
+                };
+            }
+            b'\n' | b'\r' | b'\t' => at += 1,
+            _ => return at,
+        }
+    }
+}
+
+/// The first place from `at` on that is no digit.
+#[inline(always)]
+fn digits(bytes: &[u8], mut at: usize) -> usize {
+    loop {
+        let nibbles = eight(bytes, at) ^ 0x3030_3030_3030_3030;
+        // the high bit of each byte that is not 0 to 9; 0x7f + 0x76 does not carry into the next byte
+        let others = (((nibbles & 0x7f7f_7f7f_7f7f_7f7f) + 0x7676_7676_7676_7676) | nibbles)
+            & 0x8080_8080_8080_8080;
+        if others != 0 {
+            return at + others.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+}
+
+/// The end of the number at `at`; none when there is no number, or one that may leave the range of f64.
+#[inline(always)]
+fn number(bytes: &[u8], at: usize) -> Option<usize> {
+    let start = at + usize::from(byte(bytes, at) == b'-');
+    let mut end = digits(bytes, start);
+    let integer_digits = end - start;
+    if integer_digits == 0
+        || integer_digits > MAX_INTEGER_DIGITS
+        || (integer_digits > 1 && byte(bytes, start) == b'0')
+    {
+        return None;
+    }
+    if byte(bytes, end) == b'.' {
+        let fraction = end + 1;
+        end = digits(bytes, fraction);
+        if end == fraction {
+            return None;
+        }
+    }
+    if matches!(byte(bytes, end), b'e' | b'E') {
+        let sign = usize::from(matches!(byte(bytes, end + 1), b'+' | b'-'));
+        let exponent = end + 1 + sign;
+        end = digits(bytes, exponent);
+        // two digits stay far from the limits of f64
+        if !(1..=2).contains(&(end - exponent)) {
+            return None;
+        }
+    }
+    Some(end)
+}
+
+/// Passes a run of numbers with commas between them, from `at` on; returns the place of the first byte that continues
+/// the list otherwise: its end, a fault, or the comma before an element of another kind.
+#[inline(never)]
+fn numbers(bytes: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        at = space(bytes, number(bytes, at)?);
+        if byte(bytes, at) != b',' {
+            return Some(at);
+        }
+        let next = space(bytes, at + 1);
+        if !matches!(byte(bytes, next), b'0'..=b'9' | b'-') {
+            return Some(at);
+        }
+        at = next;
+    }
+}
+
 struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -92,50 +200,14 @@ struct Scanner<'a> {
 }
 
 impl<'a> Scanner<'a> {
-    /// The next byte; 0, which JSON has nowhere, at the end.
     #[inline(always)]
     fn byte(&self) -> u8 {
-        self.bytes.get(self.at).copied().unwrap_or(0)
-    }
-
-    /// The next eight bytes, the first one lowest; zeros after the end.
-    #[inline(always)]
-    fn eight(&self) -> u64 {
-        match self.bytes.get(self.at..self.at + 8) {
-            Some(eight) => {
-                let mut word = [0; 8];
-                word.copy_from_slice(eight);
-                u64::from_le_bytes(word)
-            }
-            None => self.last_bytes(),
-        }
-    }
-
-    #[cold]
-    fn last_bytes(&self) -> u64 {
-        let mut word = [0; 8];
-        for (to, from) in word
-            .iter_mut()
-            .zip(self.bytes.get(self.at..).unwrap_or_default())
-        {
-            *to = *from;
-        }
-        u64::from_le_bytes(word)
+        byte(self.bytes, self.at)
     }
 
     #[inline(always)]
     fn space(&mut self) {
-        loop {
-            match self.byte() {
-                b' ' => {
-                    // the lowest bit in which the bytes differ from eight blanks lies in the first other byte
-                    let blanks = (self.eight() ^ 0x2020_2020_2020_2020).trailing_zeros() / 8;
-                    self.at += blanks as usize;
-                }
-                b'\n' | b'\r' | b'\t' => self.at += 1,
-                _ => return,
-            }
-        }
+        self.at = space(self.bytes, self.at);
     }
 
     /// Takes `byte`.
@@ -145,55 +217,6 @@ impl<'a> Scanner<'a> {
             return None;
         }
         self.at += 1;
-        Some(())
-    }
-
-    /// Passes digits and counts them.
-    #[inline(always)]
-    fn digits(&mut self) -> usize {
-        let start = self.at;
-        loop {
-            let nibbles = self.eight() ^ 0x3030_3030_3030_3030;
-            // the high bit of each byte that is not 0 to 9; 0x7f + 0x76 does not carry into the next byte
-            let others = (((nibbles & 0x7f7f_7f7f_7f7f_7f7f) + 0x7676_7676_7676_7676) | nibbles)
-                & 0x8080_8080_8080_8080;
-            let count = (others.trailing_zeros() / 8) as usize;
-            self.at += count;
-            if count < 8 {
-                return self.at - start;
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn number(&mut self) -> Option<()> {
-        if self.byte() == b'-' {
-            self.at += 1;
-        }
-        let leading_zero = self.byte() == b'0';
-        let integer_digits = self.digits();
-        if integer_digits == 0
-            || integer_digits > MAX_INTEGER_DIGITS
-            || (leading_zero && integer_digits > 1)
-        {
-            return None;
-        }
-        if self.byte() == b'.' {
-            self.at += 1;
-            if self.digits() == 0 {
-                return None;
-            }
-        }
-        if matches!(self.byte(), b'e' | b'E') {
-            self.at += 1;
-            if matches!(self.byte(), b'+' | b'-') {
-                self.at += 1;
-            }
-            // two digits stay far from the limits of f64
-            if !(1..=2).contains(&self.digits()) {
-                return None;
-            }
-        }
         Some(())
     }
 
@@ -242,7 +265,10 @@ impl<'a> Scanner<'a> {
             b't' => self.word(b"true"),
             b'f' => self.word(b"false"),
             b'n' => self.word(b"null"),
-            _ => self.number(),
+            _ => {
+                self.at = number(self.bytes, self.at)?;
+                Some(())
+            }
         }
     }
 
@@ -258,11 +284,11 @@ impl<'a> Scanner<'a> {
         }
         loop {
             if matches!(self.byte(), b'0'..=b'9' | b'-') {
-                self.number()?;
+                self.at = numbers(self.bytes, self.at)?;
             } else {
                 self.value(depth + 1)?;
+                self.space();
             }
-            self.space();
             match self.byte() {
                 b',' => self.at += 1,
                 b']' => break,
