@@ -4,6 +4,7 @@ mod data;
 mod explain;
 mod output;
 mod rescore;
+mod rescore_text;
 mod review;
 mod run;
 mod schema;
@@ -23,7 +24,8 @@ use prism::exit;
     about = "Measures untrusted learners honestly: zips in an inbox, bits per byte in an outbox."
 )]
 #[command(
-    after_help = "Exit codes: 0 done (whatever the verdicts), 1 `review` rejected something, 2 usage, 3 configuration, \
+    after_help = "Exit codes: 0 done (whatever the verdicts), 1 `review` rejected something or `rescore --strict` could not \
+                        score something, 2 usage, 3 configuration, \
                         4 infrastructure (tried again on the next run), 5 another prism holds the outbox."
 )]
 struct Arguments {
@@ -38,7 +40,7 @@ struct Global {
     /// Configuration file; `prism config` prints every setting.
     #[arg(long, global = true, env = "PRISM_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Form of what is printed on stdout.
+    /// Form of what is printed on stdout; sarif is for `review`, csv and parquet for `rescore`, markdown for `explain --all`.
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     format: Format,
     /// No progress on stderr.
@@ -54,6 +56,10 @@ enum Format {
     Sarif,
     /// Of `explain --all` only.
     Markdown,
+    /// Of `rescore` only.
+    Csv,
+    /// Of `rescore` only, into a file.
+    Parquet,
 }
 
 #[derive(Args, Clone)]
@@ -91,14 +97,7 @@ enum Command {
         all: bool,
     },
     /// Recompute scores of manifests and run folders.
-    Rescore {
-        /// Manifests (.json, .jsonl), run folders, or folders of either.
-        #[arg(required = true)]
-        paths: Vec<PathBuf>,
-        /// Rules: those of the run's own kind, or one version for all.
-        #[arg(long, value_enum, default_value_t = rescore::Scoring::Own)]
-        scoring: rescore::Scoring,
-    },
+    Rescore(rescore::Arguments),
     /// Lock or verify a corpus.
     #[command(subcommand)]
     Data(data::Data),
@@ -151,7 +150,7 @@ fn dispatch(arguments: Arguments) -> Result<u8, Complaint> {
             review::review(&load(&global, None)?, &global, &paths, source)
         }
         Command::Explain { rule, .. } => explain::explain(&global, rule.as_deref()),
-        Command::Rescore { paths, scoring } => rescore::rescore(&global, &paths, scoring),
+        Command::Rescore(arguments) => rescore::rescore(&global, &arguments),
         Command::Data(command) => data::data(&global, command),
         Command::Schema { name } => schema::schema(&global, name.as_deref()),
         Command::Config => {
@@ -162,15 +161,26 @@ fn dispatch(arguments: Arguments) -> Result<u8, Complaint> {
     }
 }
 
-/// Two forms are for one command each.
+/// Some forms are for one command each.
 fn check_format(format: Format, command: &Command) -> Result<(), Complaint> {
-    let only = match format {
+    let (fits, only) = match format {
         Format::Text | Format::Json => return Ok(()),
-        Format::Sarif if matches!(command, Command::Review { .. }) => return Ok(()),
-        Format::Markdown if matches!(command, Command::Explain { all: true, .. }) => return Ok(()),
-        Format::Sarif => "--format sarif is a form of `prism review`",
-        Format::Markdown => "--format markdown is a form of `prism explain --all`",
+        Format::Sarif => (
+            matches!(command, Command::Review { .. }),
+            "--format sarif is a form of `prism review`",
+        ),
+        Format::Markdown => (
+            matches!(command, Command::Explain { all: true, .. }),
+            "--format markdown is a form of `prism explain --all`",
+        ),
+        Format::Csv | Format::Parquet => (
+            matches!(command, Command::Rescore(_)),
+            "--format csv and parquet are forms of `prism rescore`",
+        ),
     };
+    if fits {
+        return Ok(());
+    }
     Err(Complaint::new(
         exit::USAGE,
         only,

@@ -45,7 +45,7 @@ impl Default for Board {
 #[derive(Debug, Clone, Serialize)]
 pub struct Ineligible {
     pub submission_id: String,
-    pub prequential_bpb: f64,
+    pub prequential_bpb: Option<f64>,
     pub final_score: f64,
     pub why: String,
 }
@@ -143,10 +143,10 @@ fn row(
         rank: 0,
         submission_id: status.submission_id.clone(),
         hotkey: status.hotkey.clone(),
-        accepted_at_unix_ms: accepted.as_millis() as u64,
+        accepted_at_unix_ms: Some(accepted.as_millis() as u64),
         scoring_version: score["schema"].as_str().unwrap_or_default().to_owned(),
         final_score: number("final_score").ok_or_else(|| missing("final_score"))?,
-        prequential_bpb: number("prequential_bpb").ok_or_else(|| missing("prequential_bpb"))?,
+        prequential_bpb: Some(number("prequential_bpb").ok_or_else(|| missing("prequential_bpb"))?),
         two_part_bpb: number("two_part_bpb"),
         heldout_delta: number("heldout_delta"),
         flags: flags

@@ -216,7 +216,12 @@ pub fn read_heldout(path: &Path) -> Result<Vec<HeldoutRow>, ScoreError> {
     Ok(rows)
 }
 
-fn write_frame(path: &Path, height: usize, columns: Vec<Column>) -> Result<(), ScoreError> {
+/// Writes a table, whole or not at all; its bytes are a function of its cells alone.
+pub(super) fn write_frame(
+    path: &Path,
+    height: usize,
+    columns: Vec<Column>,
+) -> Result<(), ScoreError> {
     let io = |action| {
         move |source| ScoreError::Io {
             action,

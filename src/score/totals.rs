@@ -128,6 +128,24 @@ pub fn totals(runs: &[(String, PathBuf)]) -> Result<Vec<RunTotals>, ScoreError> 
     Ok(sums)
 }
 
+/// Totals of every run. When the one query over all of them fails, halves of the list are tried, so that few damaged
+/// streams among many cost few queries.
+pub fn totals_of_each(runs: &[(String, PathBuf)]) -> Vec<Result<RunTotals, ScoreError>> {
+    let mut sums = Vec::with_capacity(runs.len());
+    let mut parts = vec![runs];
+    while let Some(part) = parts.pop() {
+        match totals(part) {
+            Ok(all) => sums.extend(all.into_iter().map(Ok)),
+            Err(error) if part.len() <= 1 => sums.push(Err(error)),
+            Err(_) => {
+                let (first, second) = part.split_at(part.len() / 2);
+                parts.extend([second, first]);
+            }
+        }
+    }
+    sums
+}
+
 fn distinct_folders(runs: &[(String, PathBuf)]) -> Result<Vec<PathBuf>, ScoreError> {
     let mut folders = Vec::with_capacity(runs.len());
     let mut seen = std::collections::HashSet::with_capacity(runs.len());
