@@ -1,6 +1,7 @@
 //! The command line: arguments in, exit code out. stdout is data, stderr is for people.
 
 mod data;
+mod keys;
 mod output;
 mod rescore;
 mod review;
@@ -85,6 +86,9 @@ enum Command {
     /// Lock or verify a corpus.
     #[command(subcommand)]
     Data(data::Data),
+    /// Make or show the key that run folders are signed with.
+    #[command(subcommand)]
+    Keys(keys::Keys),
     /// Print the JSON Schema of a file that prism writes.
     Schema {
         /// Its name; without one, the list of names.
@@ -132,6 +136,7 @@ fn dispatch(arguments: Arguments) -> Result<u8, Complaint> {
         Command::Review { paths } => review::review(&load(&global, None)?, &global, &paths),
         Command::Rescore { paths, scoring } => rescore::rescore(&global, &paths, scoring),
         Command::Data(command) => data::data(&global, command),
+        Command::Keys(command) => keys::keys(&load(&global, None)?, &global, command),
         Command::Schema { name } => schema::schema(&global, name.as_deref()),
         Command::Config => {
             let config = load(&global, None)?;
