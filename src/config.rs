@@ -3,6 +3,8 @@
 //! The order of authority is: command line, `PRISM_…` environment variables, the file, the defaults here.
 //! `prism config` prints the result; unknown keys are errors, so that a typing slip never passes as a default.
 
+pub mod recorded;
+
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -30,6 +32,15 @@ pub struct Config {
     pub run: Run,
     pub sandbox: Sandbox,
     pub audit: Audit,
+    pub keys: Keys,
+}
+
+/// Who signs run folders.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Keys {
+    /// File of `prism keys generate`, readable by its owner alone; absent: runs are not signed.
+    pub signing_key: Option<PathBuf>,
 }
 
 /// When a file in the inbox counts as whole.
@@ -238,6 +249,7 @@ impl Default for Config {
             run: Run::default(),
             sandbox: Sandbox::default(),
             audit: Audit::default(),
+            keys: Keys::default(),
         }
     }
 }
@@ -373,6 +385,8 @@ pub enum ConfigError {
         got: String,
         expected: &'static str,
     },
+    #[error("recorded settings: {reason}")]
+    Recorded { reason: String },
 }
 
 impl ConfigError {
@@ -389,6 +403,7 @@ impl ConfigError {
                 "names are PRISM_<SECTION>_<KEY>, as in PRISM_BUDGET_BYTES=1000000"
             }
             Self::Range { .. } => "mend the value in the configuration",
+            Self::Recorded { .. } => "use the version of prism that made the run",
         }
     }
 }

@@ -9,6 +9,8 @@ mod measure;
 mod preflight;
 mod publish;
 
+use std::sync::Arc;
+
 use rayon::prelude::*;
 
 use crate::config::Config;
@@ -18,9 +20,12 @@ use crate::outbox::status::{Reason, State, Status, Verdict};
 use crate::outbox::{Outbox, OutboxError};
 use crate::progress::Progress;
 use crate::score::ScoreError;
+use crate::signing::SigningError;
+use crate::signing::keys::Signer;
 
 pub use board::{Board, Ineligible};
-pub use examine::review_of;
+pub use examine::{ARCHIVE, review_of};
+pub use publish::{CORPUS_MANIFEST, LOG, MANIFEST};
 
 /// What stops the pipeline itself.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +36,8 @@ pub enum PipelineError {
     Intake(#[from] IntakeError),
     #[error(transparent)]
     Score(#[from] ScoreError),
+    #[error(transparent)]
+    Signing(#[from] SigningError),
 }
 
 impl PipelineError {
@@ -40,6 +47,7 @@ impl PipelineError {
             Self::Outbox(error) => error.hint().to_owned(),
             Self::Intake(error) => error.hint().to_owned(),
             Self::Score(error) => error.hint().to_owned(),
+            Self::Signing(error) => error.hint().to_owned(),
         }
     }
 }
@@ -89,7 +97,10 @@ pub struct Pipeline<'a> {
 impl<'a> Pipeline<'a> {
     /// Makes the outbox and takes its lock.
     pub fn open(config: &'a Config, progress: &'a Progress) -> Result<Self, PipelineError> {
-        let outbox = Outbox::new(&config.outbox);
+        let mut outbox = Outbox::new(&config.outbox);
+        if let Some(path) = &config.keys.signing_key {
+            outbox = outbox.signed_by(Arc::new(Signer::load(path)?));
+        }
         outbox.create()?;
         let lock = lock::acquire(&outbox)?;
         Ok(Self {

@@ -2,6 +2,7 @@
 
 mod data;
 mod explain;
+mod keys;
 mod output;
 mod rescore;
 mod rescore_text;
@@ -101,6 +102,9 @@ enum Command {
     /// Lock or verify a corpus.
     #[command(subcommand)]
     Data(data::Data),
+    /// Make or show the key that run folders are signed with.
+    #[command(subcommand)]
+    Keys(keys::Keys),
     /// Print the JSON Schema of a file that prism writes.
     Schema {
         /// Its name; without one, the list of names.
@@ -152,6 +156,7 @@ fn dispatch(arguments: Arguments) -> Result<u8, Complaint> {
         Command::Explain { rule, .. } => explain::explain(&global, rule.as_deref()),
         Command::Rescore(arguments) => rescore::rescore(&global, &arguments),
         Command::Data(command) => data::data(&global, command),
+        Command::Keys(command) => keys::keys(&load(&global, None)?, &global, command),
         Command::Schema { name } => schema::schema(&global, name.as_deref()),
         Command::Config => {
             let config = load(&global, None)?;

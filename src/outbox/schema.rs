@@ -36,6 +36,9 @@ schemas! {
     Weights "weights" "weights.schema.json";
     Rescore "rescore" "rescore.schema.json";
     LockedData "locked_data" "locked_data.schema.json";
+    Digests "digests" "digests.schema.json";
+    RunConfig "run_config" "run_config.schema.json";
+    Signature "signature" "signature.schema.json";
     ArchitectureGraph "architecture_graph" "architecture_graph.schema.json";
 }
 

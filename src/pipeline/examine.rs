@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 use crate::bundle::{self, Bundle};
-use crate::config::Config;
+use crate::config::{Config, recorded};
 use crate::intake::{Arrival, Oversized};
 use crate::outbox::schema::Schema;
 use crate::outbox::status::{Reason, State, Status, Verdict};
@@ -88,6 +88,12 @@ fn judge(
     atomic::write(&folder.join(ARCHIVE), &arrival.bytes)?;
     status.advance(State::Bundled, SystemTime::now());
     status.write(outbox)?;
+    // The limits that the archive was examined under; a run writes its own over it.
+    let settings = config.recorded().map_err(|error| OutboxError::Unreadable {
+        path: folder.join(recorded::FILE),
+        reason: error.to_string(),
+    })?;
+    atomic::write_json(&folder.join(recorded::FILE), Schema::RunConfig, &settings)?;
     let review = review_of(config, &bundle);
     let file = ReviewFile {
         schema_version: "prism_review.v1",

@@ -93,6 +93,7 @@ fn attempt(
     remove(work)?;
     let bundle = stored_bundle(config, outbox, status)?;
     let plan = prepare(config, outbox, status, &bundle, work)?;
+    publish::withdraw(&outbox.submission(&status.submission_id))?;
     status.attempts += 1;
     status.reason = None;
     status.advance(State::Measuring, SystemTime::now());
