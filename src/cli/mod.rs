@@ -1,6 +1,7 @@
 //! The command line: arguments in, exit code out. stdout is data, stderr is for people.
 
 mod data;
+mod guarded;
 mod output;
 mod rescore;
 mod review;
@@ -92,6 +93,9 @@ enum Command {
     },
     /// Print the configuration in force.
     Config,
+    /// The process of a submission's own tokenizer; started by prism itself.
+    #[command(name = prism::dataset::tokenizer::guarded::COMMAND, hide = true)]
+    TokenizeGuarded,
 }
 
 /// An error as people read it: what, then what to do.
@@ -132,6 +136,7 @@ fn dispatch(arguments: Arguments) -> Result<u8, Complaint> {
         Command::Review { paths } => review::review(&load(&global, None)?, &global, &paths),
         Command::Rescore { paths, scoring } => rescore::rescore(&global, &paths, scoring),
         Command::Data(command) => data::data(&global, command),
+        Command::TokenizeGuarded => guarded::answer(),
         Command::Schema { name } => schema::schema(&global, name.as_deref()),
         Command::Config => {
             let config = load(&global, None)?;

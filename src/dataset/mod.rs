@@ -56,14 +56,18 @@ pub enum DatasetError {
     Verify { problems: Vec<String> },
     #[error("tokenizer {name}: {reason}")]
     Tokenizer { name: String, reason: String },
+    /// `document` counts from 0 in the order of the text that was encoded.
     #[error(
         "tokenizer {name} does not give document {document} back: first difference at byte {byte}"
     )]
     Lossy {
         name: String,
-        document: String,
+        document: usize,
         byte: usize,
     },
+    /// The process of a tokenizer cannot be started.
+    #[error(transparent)]
+    Sandbox(#[from] crate::sandbox::SandboxError),
     #[error("{tokens} tokens cannot fill {lanes} lanes: got {tokens}, expected at least {}", 2 * .lanes)]
     TooFewTokens { tokens: usize, lanes: usize },
 }
@@ -81,11 +85,12 @@ impl DatasetError {
             }
             Self::Line { .. } | Self::Source { .. } => "mend or remove that file, then lock again",
             Self::Tokenizer { .. } => {
-                "put <name>.json into corpus.tokenizers, or use bytes or prism-4096"
+                "put <name>.json into corpus.tokenizers, or use bytes, prism-4096 or gpt2"
             }
             Self::Lossy { .. } => {
-                "use a tokenizer without normalisation: every byte must come back"
+                "use a byte-level BPE without a normalizer: every byte must come back"
             }
+            Self::Sandbox(error) => error.hint(),
             Self::TooFewTokens { .. } => "use a smaller batch_size or a larger budget.bytes",
         }
     }
