@@ -136,6 +136,10 @@ fn prepare(
     let mut config = config.clone();
     config.corpus.root = absolute(&config.corpus.root)?;
     config.corpus.tokenizers = absolute(&config.corpus.tokenizers)?;
+    let prism = std::env::current_exe().map_err(|error| MeasureFailure::Infrastructure {
+        message: format!("the path of this executable is not known: {error}"),
+        hint: "mount /proc".to_owned(),
+    })?;
     let key = secret::run_key(outbox, &status.submission_id, status.attempts)?;
     let plan = RunPlan {
         submission_id: status.submission_id.clone(),
@@ -143,6 +147,7 @@ fn prepare(
         architecture: bundle.architecture.clone(),
         training: bundle.training.clone(),
         tokenizer: bundle.tokenizer.clone(),
+        prism,
         folder: work,
         audit_key: crate::digest::hex(&key),
         config,

@@ -28,7 +28,7 @@ impl Texts {
         let val = read::prefix(corpus, Split::Val, config.held_out.val_bytes)?;
         Ok(Self {
             stream: TokenStream::new(&train, tokenizer)?,
-            val: TokenStream::new(&val, tokenizer)?,
+            val: TokenStream::new(&val, tokenizer).map_err(DatasetError::of_secret_text)?,
         })
     }
 }

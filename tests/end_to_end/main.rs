@@ -19,5 +19,6 @@ mod ranks;
 mod resume;
 mod shards;
 mod submissions;
+mod tokenizers;
 mod watch;
 mod zips;

@@ -60,50 +60,7 @@ fn read_json(path: &Path) -> Value {
 
 /// A vocabulary in Llama's style: the space sign, some pieces, byte tokens.
 pub fn llama_like() -> Value {
-    let mut vocab = serde_json::Map::new();
-    let mut add = |token: &str| {
-        let id = vocab.len();
-        vocab.entry(token).or_insert(id.into());
-    };
-    for token in ["<unk>", "<s>", "</s>"] {
-        add(token);
-    }
-    for byte in 0..256 {
-        add(&format!("<0x{byte:02X}>"));
-    }
-    let merges = [
-        ["▁", "t"],
-        ["h", "e"],
-        ["▁t", "he"],
-        ["▁", "▁"],
-        ["▁▁", "▁▁"],
-        ["▁", "a"],
-        ["n", "d"],
-        ["▁a", "nd"],
-        ["e", "r"],
-        ["é", "t"],
-        ["漢", "字"],
-    ];
-    for piece in merges.iter().flatten() {
-        add(piece);
-    }
-    for [left, right] in merges {
-        add(&format!("{left}{right}"));
-    }
-    json!({
-        "added_tokens": [{"id": 1, "content": "<s>", "special": true, "single_word": false, "lstrip": false,
-                          "rstrip": false, "normalized": false}],
-        "normalizer": {"type": "Sequence", "normalizers": [
-            {"type": "Prepend", "prepend": "▁"},
-            {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}]},
-        "pre_tokenizer": null,
-        "post_processor": null,
-        "decoder": {"type": "Sequence", "decoders": [
-            {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
-            {"type": "ByteFallback"}, {"type": "Fuse"}]},
-        "model": {"type": "BPE", "dropout": null, "unk_token": "<unk>", "fuse_unk": true, "byte_fallback": true,
-                  "vocab": vocab, "merges": merges},
-    })
+    serde_json::from_str(include_str!("fixtures/llama_like.json")).unwrap()
 }
 
 const HARD: &[&str] = &[
