@@ -3,6 +3,7 @@
 mod data;
 mod explain;
 mod keys;
+mod guarded;
 mod output;
 mod rescore;
 mod rescore_text;
@@ -112,6 +113,9 @@ enum Command {
     },
     /// Print the configuration in force.
     Config,
+    /// The process of a submission's own tokenizer; started by prism itself.
+    #[command(name = prism::dataset::tokenizer::guarded::COMMAND, hide = true)]
+    TokenizeGuarded,
 }
 
 /// An error as people read it: what, then what to do.
@@ -157,6 +161,7 @@ fn dispatch(arguments: Arguments) -> Result<u8, Complaint> {
         Command::Rescore(arguments) => rescore::rescore(&global, &arguments),
         Command::Data(command) => data::data(&global, command),
         Command::Keys(command) => keys::keys(&load(&global, None)?, &global, command),
+        Command::TokenizeGuarded => guarded::answer(),
         Command::Schema { name } => schema::schema(&global, name.as_deref()),
         Command::Config => {
             let config = load(&global, None)?;

@@ -138,6 +138,10 @@ fn prepare(
     let mut config = config.clone();
     config.corpus.root = absolute(&config.corpus.root)?;
     config.corpus.tokenizers = absolute(&config.corpus.tokenizers)?;
+    let prism = std::env::current_exe().map_err(|error| MeasureFailure::Infrastructure {
+        message: format!("the path of this executable is not known: {error}"),
+        hint: "mount /proc".to_owned(),
+    })?;
     let key = secret::run_key(outbox, &status.submission_id, status.attempts)?;
     let order_key = match config.corpus.order {
         Order::File => None,
@@ -150,6 +154,7 @@ fn prepare(
         training: bundle.training.clone(),
         sources: review::ast_digests(&bundle.files),
         tokenizer: bundle.tokenizer.clone(),
+        prism,
         folder: work,
         audit_key: crate::digest::hex(&key),
         order_key: order_key.map(|key| crate::digest::hex(&key)),

@@ -5,6 +5,7 @@
 
 mod bwrap;
 mod held;
+pub mod filter;
 mod limits;
 mod log;
 mod open;

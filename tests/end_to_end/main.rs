@@ -21,5 +21,6 @@ mod resources;
 mod resume;
 mod shards;
 mod submissions;
+mod tokenizers;
 mod watch;
 mod zips;
