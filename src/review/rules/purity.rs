@@ -17,7 +17,6 @@ const DATA: [&str; 5] = [
     "data_dir",
     "iter_train_batches",
     "past_documents",
-    "past_documents",
     "reference_tokenizer",
     "reference_tokenizer_dir",
 ];
