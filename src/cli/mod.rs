@@ -2,8 +2,8 @@
 
 mod data;
 mod explain;
-mod keys;
 mod guarded;
+mod keys;
 mod output;
 mod rescore;
 mod rescore_text;

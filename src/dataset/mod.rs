@@ -1,11 +1,13 @@
 //! The locked corpus: text that is fixed, verified, and shown to a submission only after it was predicted.
 //!
-//! [`lock`] makes one from text as people have it, [`verify`] checks every byte of it, [`read`] yields documents in
+//! [`lock`] makes one from text as people have it, [`verify`] checks every byte of it and writes the [`proof`] that no run
+//! starts without, [`read`] yields documents in
 //! their locked order, [`tokenizer`] turns them into ids and [`stream`] cuts the ids into the lanes of a run.
 
 pub mod lock;
 pub mod manifest;
 pub mod order;
+pub mod proof;
 pub mod read;
 pub mod stream;
 pub mod tokenizer;
@@ -55,6 +57,14 @@ pub enum DatasetError {
     Source { path: PathBuf, reason: String },
     #[error("the corpus is not as its manifest says: {}", .problems.join("; "))]
     Verify { problems: Vec<String> },
+    #[error(
+        "the corpus {} is not proven: {reason}; run: prism data verify {}", .root.display(), .root.display()
+    )]
+    Proof { root: PathBuf, reason: String },
+    #[error("{path}: {reason}")]
+    Output { path: PathBuf, reason: String },
+    #[error("another prism data lock is at work on {output}")]
+    Busy { output: PathBuf },
     #[error("tokenizer {name}: {reason}")]
     Tokenizer { name: String, reason: String },
     /// `document` counts from 0 in the order of the text that was encoded.
@@ -104,6 +114,13 @@ impl DatasetError {
             Self::Shard { .. } | Self::Verify { .. } => {
                 "the corpus changed after it was locked: restore it from its source, then run `prism data verify`"
             }
+            Self::Proof { .. } => {
+                "no run starts on a corpus that changed, or was copied, after it was last verified"
+            }
+            Self::Output { .. } => {
+                "name a folder that does not exist yet, or is empty, as --output"
+            }
+            Self::Busy { .. } => "wait for it to end; a lock of a dead process frees itself",
             Self::Line { .. } | Self::Source { .. } => "mend or remove that file, then lock again",
             Self::Tokenizer { name, .. } if name == tokenizer::OWN => {
                 "see docs/tokenizers.md for what a tokenizer.json in the archive may be; `prism data tokenizers --own` tries one"

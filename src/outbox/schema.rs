@@ -39,6 +39,7 @@ schemas! {
     Digests "digests" "digests.schema.json";
     RunConfig "run_config" "run_config.schema.json";
     Signature "signature" "signature.schema.json";
+    CorpusProof "corpus_proof" "corpus_proof.schema.json";
     ArchitectureGraph "architecture_graph" "architecture_graph.schema.json";
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::examine::ARCHIVE;
-use super::publish;
+use super::{preflight, publish};
 use crate::bundle::{self, Bundle};
 use crate::config::{Config, Order};
 use crate::outbox::status::{Reason, State, Status, Verdict};
@@ -91,6 +91,7 @@ fn attempt(
     news: &mut RunProgress<'_>,
 ) -> Result<(), MeasureFailure> {
     remove(work)?;
+    preflight::corpus(config)?;
     let bundle = stored_bundle(config, outbox, status)?;
     let plan = prepare(config, outbox, status, &bundle, work)?;
     publish::withdraw(&outbox.submission(&status.submission_id))?;

@@ -4,8 +4,8 @@
 //! What was asked for and what was achieved are both told: isolation is never weakened silently.
 
 mod bwrap;
-mod held;
 pub mod filter;
+mod held;
 mod limits;
 mod log;
 mod open;
