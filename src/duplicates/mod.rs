@@ -131,9 +131,9 @@ pub fn check(
         let Some(old) = fetch(&earlier.id) else {
             continue;
         };
-        let is_exact = new.exact == old.exact && likeness::has_substance(new);
+        let is_exact = likeness::is_exact(new, &old);
         let likeness = likeness::of(new, &old);
-        let counted = likeness::without_examples(likeness, new, thresholds);
+        let counted = likeness::counted(likeness, new, thresholds);
         let excess = [
             counted.source - thresholds.source,
             counted.graph - thresholds.graph,

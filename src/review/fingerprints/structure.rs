@@ -36,6 +36,8 @@ pub struct Gram {
     /// Lines from 1.
     pub first_line: u32,
     pub last_line: u32,
+    /// Stands in the file of the training.
+    pub is_training: bool,
 }
 
 /// The windows of everything that the entry points reach, sorted by hash, one of each; and the hash of all of it with
@@ -43,7 +45,14 @@ pub struct Gram {
 pub fn grams(bundle: &Bundle<'_>) -> (Vec<Gram>, u64) {
     let entries = [bundle.roles.architecture, bundle.roles.training];
     let reached = reach(bundle, &entries, Extent::Needed, false);
-    let line_starts: Vec<Vec<usize>> = bundle.files.iter().map(line_starts).collect();
+    let lines: Vec<Lines> = bundle
+        .files
+        .iter()
+        .map(|file| Lines {
+            starts: line_starts(file),
+            is_training: file.path == bundle.roles.training.0,
+        })
+        .collect();
     let mut grams = Vec::new();
     let mut units = Vec::new();
     let mut codes = Codes {
@@ -75,8 +84,8 @@ pub fn grams(bundle: &Bundle<'_>) -> (Vec<Gram>, u64) {
         if !codes.codes.is_empty() {
             units.push(hash);
         }
-        if let Some(starts) = line_starts.get(unit.file) {
-            winnow(&codes.codes, unit.file, starts, &mut grams);
+        if let Some(lines) = lines.get(unit.file) {
+            winnow(&codes.codes, unit.file, lines, &mut grams);
         }
     }
     for (file, value) in &reached.globals {
@@ -96,9 +105,15 @@ pub fn grams(bundle: &Bundle<'_>) -> (Vec<Gram>, u64) {
     (grams, exact)
 }
 
+/// Where the lines of a file begin, in bytes.
+struct Lines {
+    starts: Vec<usize>,
+    is_training: bool,
+}
+
 /// Keeps the smallest of each run of [`WINNOW`] windows; a unit shorter than a window is one window.
-fn winnow(codes: &[(u64, usize)], file: usize, line_starts: &[usize], grams: &mut Vec<Gram>) {
-    let line = |offset: usize| line_starts.partition_point(|start| *start <= offset) as u32;
+fn winnow(codes: &[(u64, usize)], file: usize, lines: &Lines, grams: &mut Vec<Gram>) {
+    let line = |offset: usize| lines.starts.partition_point(|start| *start <= offset) as u32;
     let gram = |window: &[(u64, usize)], hash: u32| Gram {
         hash,
         file: file as u32,
@@ -108,6 +123,7 @@ fn winnow(codes: &[(u64, usize)], file: usize, line_starts: &[usize], grams: &mu
             .map(|(_, offset)| *offset)
             .max()
             .map_or(1, line),
+        is_training: lines.is_training,
     };
     let of =
         |window: &[(u64, usize)]| finish(window.iter().fold(9, |hash, (code, _)| mix(hash, *code)));
