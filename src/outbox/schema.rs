@@ -36,6 +36,7 @@ schemas! {
     Weights "weights" "weights.schema.json";
     Rescore "rescore" "rescore.schema.json";
     LockedData "locked_data" "locked_data.schema.json";
+    ArchitectureMetadata "architecture_metadata" "architecture_metadata.schema.json";
     ArchitectureGraph "architecture_graph" "architecture_graph.schema.json";
 }
 

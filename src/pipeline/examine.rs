@@ -180,6 +180,19 @@ fn judge(
     status.advance(State::Bundled, SystemTime::now());
     status.write(outbox)?;
     let review = review_of(config, &bundle);
+    let metadata = review::metadata(
+        &arrival.submission_id,
+        status.hotkey.as_deref(),
+        &review,
+        review::RoleFiles {
+            architecture: &role_files(&bundle.architecture.path, &bundle.manifest.architecture),
+            training: &role_files(&bundle.training.path, &bundle.manifest.training),
+        },
+    );
+    let path = outbox
+        .submission(&arrival.submission_id)
+        .join("architecture_metadata.json");
+    atomic::write_json(&path, Schema::ArchitectureMetadata, &metadata)?;
     match rejection(&review) {
         Some(reason) => {
             publish_review(outbox, &arrival.submission_id, &review, None)?;
@@ -217,6 +230,14 @@ pub fn review_of(config: &Config, bundle: &Bundle) -> Review {
         distributed: config.distributed_policy(),
     };
     review::review_under(&bundle.files, &roles, policy)
+}
+
+/// The entry of a role and the files that prism.yaml adds to it.
+fn role_files<'a>(entry: &'a str, section: &'a Option<bundle::Section>) -> Vec<&'a str> {
+    let declared = section.iter().flat_map(|section| &section.files);
+    std::iter::once(entry)
+        .chain(declared.map(String::as_str))
+        .collect()
 }
 
 /// The first finding that rejects, as the reason; the others are in review.json.

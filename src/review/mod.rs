@@ -17,6 +17,7 @@ mod fingerprints;
 mod flow;
 mod graph;
 mod limits;
+mod metadata;
 mod normalise;
 mod origin;
 mod parse;
@@ -42,6 +43,7 @@ pub use distributed::{DistributedPolicy, DistributedReport};
 pub use finding::Finding;
 pub use fingerprints::{FINGERPRINT_VERSION, Fingerprints, Gram};
 pub use graph::ArchitectureGraph;
+pub use metadata::{ArchitectureMetadata, RoleFiles, metadata};
 pub use normalise::{NormaliseError, normalised_source};
 pub use render::render;
 
