@@ -14,6 +14,7 @@ pub mod catalogue_page;
 mod conditions;
 mod decode;
 mod distributed;
+mod entropy;
 mod finding;
 mod flow;
 mod graph;
