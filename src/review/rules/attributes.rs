@@ -115,6 +115,12 @@ const PRIVATE_ALLOWED: &[&str] = &[
     "_modules",
     "_parameters",
     "_buffers",
+    // of the base classes of schedulers and modules, and of sparse gradients
+    "_last_lr",
+    "_step_count",
+    "_get_name",
+    "_indices",
+    "_values",
 ];
 
 pub fn is_special(name: &str) -> bool {
