@@ -55,7 +55,7 @@ pub fn data(global: &Global, command: Data) -> Result<u8, Complaint> {
             let report = lock(&options).map_err(complaint)?;
             match global.format {
                 Format::Json => output::json(&report)?,
-                Format::Text => {
+                _ => {
                     let mut text = format!("locked {}\n", report.root.display());
                     for (split, count) in &report.doc_counts {
                         let bytes = report.text_bytes.get(split).copied().unwrap_or(0);
@@ -76,7 +76,7 @@ pub fn data(global: &Global, command: Data) -> Result<u8, Complaint> {
             let report = verify::verify(&corpus, &Split::ALL).map_err(complaint)?;
             match global.format {
                 Format::Json => output::json(&report)?,
-                Format::Text => output::print(&format!(
+                _ => output::print(&format!(
                     "{} is as its manifest says: {} documents in {} shards, {} bytes\n",
                     root.display(),
                     report.documents,

@@ -1,6 +1,7 @@
 //! The command line: arguments in, exit code out. stdout is data, stderr is for people.
 
 mod data;
+mod explain;
 mod output;
 mod rescore;
 mod review;
@@ -49,6 +50,10 @@ struct Global {
 enum Format {
     Text,
     Json,
+    /// Of `review` only: SARIF 2.1.0.
+    Sarif,
+    /// Of `explain --all` only.
+    Markdown,
 }
 
 #[derive(Args, Clone)]
@@ -72,6 +77,18 @@ enum Command {
         /// Zips, or folders as they would be zipped.
         #[arg(required = true)]
         paths: Vec<PathBuf>,
+        /// Take each path as one Python file, or a folder of such, without the contract between the two scripts.
+        #[arg(long)]
+        source: bool,
+    },
+    /// Say what a rule means and what to write instead.
+    Explain {
+        /// Its id, with or without `prism:`.
+        #[arg(required_unless_present = "all")]
+        rule: Option<String>,
+        /// Every rule of the review.
+        #[arg(long, conflicts_with = "rule")]
+        all: bool,
     },
     /// Recompute scores of manifests and run folders.
     Rescore {
@@ -126,10 +143,14 @@ pub fn main() -> ExitCode {
 
 fn dispatch(arguments: Arguments) -> Result<u8, Complaint> {
     let global = arguments.global;
+    check_format(global.format, &arguments.command)?;
     match arguments.command {
         Command::Run(folders) => run::run(&load(&global, Some(&folders))?, &global),
         Command::Watch(folders) => watch::watch(&load(&global, Some(&folders))?, &global),
-        Command::Review { paths } => review::review(&load(&global, None)?, &global, &paths),
+        Command::Review { paths, source } => {
+            review::review(&load(&global, None)?, &global, &paths, source)
+        }
+        Command::Explain { rule, .. } => explain::explain(&global, rule.as_deref()),
         Command::Rescore { paths, scoring } => rescore::rescore(&global, &paths, scoring),
         Command::Data(command) => data::data(&global, command),
         Command::Schema { name } => schema::schema(&global, name.as_deref()),
@@ -139,6 +160,22 @@ fn dispatch(arguments: Arguments) -> Result<u8, Complaint> {
             Ok(exit::OK)
         }
     }
+}
+
+/// Two forms are for one command each.
+fn check_format(format: Format, command: &Command) -> Result<(), Complaint> {
+    let only = match format {
+        Format::Text | Format::Json => return Ok(()),
+        Format::Sarif if matches!(command, Command::Review { .. }) => return Ok(()),
+        Format::Markdown if matches!(command, Command::Explain { all: true, .. }) => return Ok(()),
+        Format::Sarif => "--format sarif is a form of `prism review`",
+        Format::Markdown => "--format markdown is a form of `prism explain --all`",
+    };
+    Err(Complaint::new(
+        exit::USAGE,
+        only,
+        "use --format text or json",
+    ))
 }
 
 fn load(global: &Global, folders: Option<&Folders>) -> Result<Config, Complaint> {

@@ -40,13 +40,13 @@ pub fn json(value: &impl Serialize) -> Result<(), Complaint> {
 /// Prints an error on stderr; with `--format json` as an object, so that programs read it too.
 pub fn complain(format: Format, complaint: &Complaint) {
     match format {
-        Format::Text => eprintln!("prism: {}\n  hint: {}", complaint.message, complaint.hint),
         Format::Json => {
             let object = serde_json::json!({
                 "error": complaint.message, "hint": complaint.hint, "exit_code": complaint.code,
             });
             eprintln!("{object}");
         }
+        _ => eprintln!("prism: {}\n  hint: {}", complaint.message, complaint.hint),
     }
 }
 
@@ -54,7 +54,7 @@ pub fn complain(format: Format, complaint: &Complaint) {
 pub fn config(format: Format, config: &Config) -> Result<(), Complaint> {
     match format {
         Format::Json => json(config),
-        Format::Text => {
+        _ => {
             let text = serde_yaml::to_string(config).map_err(|error| {
                 Complaint::new(
                     exit::INFRASTRUCTURE,

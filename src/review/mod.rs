@@ -9,9 +9,12 @@ mod authored;
 mod builtins;
 mod bundle;
 pub mod catalogue;
+mod catalogue_details;
+pub mod catalogue_page;
 mod conditions;
 mod decode;
 mod distributed;
+mod entropy;
 mod finding;
 mod fingerprints;
 mod flow;
@@ -23,7 +26,9 @@ mod origin;
 mod parse;
 mod reach;
 mod render;
+mod resolve;
 mod rules;
+mod sarif;
 mod scope;
 mod surface;
 mod walk;
@@ -46,6 +51,7 @@ pub use graph::ArchitectureGraph;
 pub use metadata::{ArchitectureMetadata, RoleFiles, metadata};
 pub use normalise::{NormaliseError, normalised_source};
 pub use render::render;
+pub use sarif::{SarifLog, Subject};
 
 use bundle::{Bundle, SourceFile};
 use finding::{Place, sha256_hex};
@@ -58,6 +64,12 @@ pub struct Roles<'a> {
     pub architecture: (&'a str, &'a str),
     pub training: (&'a str, &'a str),
 }
+
+/// Of a file that stands alone.
+const NO_ROLES: Roles<'static> = Roles {
+    architecture: ("", ""),
+    training: ("", ""),
+};
 
 /// The outcome for the whole bundle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -118,11 +130,20 @@ pub fn review_under(
     roles: &Roles<'_>,
     policy: Policy,
 ) -> Review {
+    examine(files, Some((roles, policy)))
+}
+
+/// Reviews one Python file on its own: every rule but those of the contract between the two scripts.
+pub fn review_source(path: &str, bytes: &[u8]) -> Review {
+    examine(&BTreeMap::from([(path.to_owned(), bytes.to_vec())]), None)
+}
+
+fn examine(files: &BTreeMap<String, Vec<u8>>, contract: Option<(&Roles<'_>, Policy)>) -> Review {
     let outcome = on_deep_stack(|| {
-        catch_unwind(AssertUnwindSafe(|| inspect(files, roles, policy)))
-            .unwrap_or_else(|_| Inspection::undecided(roles))
+        catch_unwind(AssertUnwindSafe(|| inspect(files, contract)))
+            .unwrap_or_else(|_| Inspection::undecided(files))
     });
-    let mut inspection = outcome.unwrap_or_else(|| Inspection::undecided(roles));
+    let mut inspection = outcome.unwrap_or_else(|| Inspection::undecided(files));
     inspection.findings.sort_by(|a, b| {
         (&a.path, a.line, a.column, a.rule_id).cmp(&(&b.path, b.line, b.column, b.rule_id))
     });
@@ -214,11 +235,11 @@ struct Inspection {
 }
 
 impl Inspection {
-    fn undecided(roles: &Roles<'_>) -> Inspection {
+    fn undecided(files: &BTreeMap<String, Vec<u8>>) -> Inspection {
         Inspection {
             findings: vec![Finding::on_file(
                 "prism:cannot-decide",
-                roles.architecture.0,
+                files.keys().next().map_or("", String::as_str),
                 b"",
                 "the reviewer stopped on an internal fault",
             )],
@@ -233,14 +254,19 @@ struct Decoded<'a> {
     module: ParsedModule,
 }
 
-fn inspect(files: &BTreeMap<String, Vec<u8>>, roles: &Roles<'_>, policy: Policy) -> Inspection {
+fn inspect(
+    files: &BTreeMap<String, Vec<u8>>,
+    contract: Option<(&Roles<'_>, Policy)>,
+) -> Inspection {
     let mut inspection = Inspection::default();
     let mut unreadable = Vec::new();
     let mut decoded = Vec::new();
     for (path, bytes) in files.iter().filter(|(path, _)| path.ends_with(".py")) {
-        inspection
-            .findings
-            .extend(rules::check_shadowing(path, bytes));
+        if contract.is_some() {
+            inspection
+                .findings
+                .extend(rules::check_shadowing(path, bytes));
+        }
         match catch_unwind(|| read(path, bytes)) {
             Ok(Ok(file)) => decoded.push(file),
             Ok(Err(finding)) => {
@@ -258,10 +284,15 @@ fn inspect(files: &BTreeMap<String, Vec<u8>>, roles: &Roles<'_>, policy: Policy)
             }
         }
     }
-    let bundle = Bundle::new(sources_of(&decoded), *roles);
-    inspection
-        .findings
-        .extend(rules::check_roles(&bundle.files, roles, &unreadable));
+    let bundle = Bundle::new(
+        sources_of(&decoded),
+        contract.map_or(NO_ROLES, |(roles, _)| *roles),
+    );
+    if let Some((roles, _)) = contract {
+        inspection
+            .findings
+            .extend(rules::check_roles(&bundle.files, roles, &unreadable));
+    }
     for (index, file) in bundle.files.iter().enumerate() {
         let outcome = catch_unwind(AssertUnwindSafe(|| rules::check_file(&bundle, index)));
         match outcome {
@@ -281,13 +312,34 @@ fn inspect(files: &BTreeMap<String, Vec<u8>>, roles: &Roles<'_>, policy: Policy)
             )),
         }
     }
-    inspection.findings.extend(rules::check_purity(&bundle));
-    let (report, findings) = distributed::check(&bundle, policy.distributed);
-    inspection.distributed = report;
-    inspection.findings.extend(findings);
+    if let Some((_, policy)) = contract {
+        bundle.ledger.begin_file(0);
+        inspection.findings.extend(rules::check_purity(&bundle));
+        let (report, findings) = distributed::check(&bundle, policy.distributed);
+        inspection.distributed = report;
+        inspection.findings.extend(findings);
+    }
+    if let Some(file) = bundle
+        .ledger
+        .exhausted()
+        .and_then(|index| bundle.files.get(index))
+    {
+        inspection.findings.push(Finding::on_file(
+            "prism:cannot-decide",
+            file.path,
+            file.text.as_bytes(),
+            &format!(
+                "following the names of this file takes more than {} steps",
+                limits::MAX_STEPS_PER_FILE
+            ),
+        ));
+    }
     inspection.graph = graph::build(&bundle);
-    let tokens: Vec<_> = decoded.iter().map(|file| &file.module.tokens).collect();
-    inspection.fingerprints = fingerprints::take(&bundle, &tokens, &inspection.graph, files);
+    let is_rejected = |finding: &Finding| finding.severity == Severity::Reject;
+    if contract.is_some() && !inspection.findings.iter().any(is_rejected) {
+        let tokens: Vec<_> = decoded.iter().map(|file| &file.module.tokens).collect();
+        inspection.fingerprints = fingerprints::take(&bundle, &tokens, &inspection.graph, files);
+    }
     inspection
 }
 

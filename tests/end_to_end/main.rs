@@ -19,6 +19,7 @@ mod outbox;
 mod processes;
 mod ranks;
 mod resume;
+mod review;
 mod shards;
 mod submissions;
 mod watch;

@@ -43,6 +43,7 @@ pub fn take(
     graph: &ArchitectureGraph,
     files: &BTreeMap<String, Vec<u8>>,
 ) -> Fingerprints {
+    bundle.ledger.begin_file(0);
     let (grams, exact) = structure::grams(bundle);
     Fingerprints {
         exact,
