@@ -39,3 +39,19 @@ bench-referee *arguments: build
 # Start-up of the commands that measure nothing, and the CPU of an idle watch.
 bench-startup *arguments: build
     {{ python }} scripts/bench_startup.py "$@"
+
+# Write the table of torch's public surface anew, for the torch that is installed.
+torch-surface:
+    {{ python }} scripts/torch_surface.py
+
+# The reviewer's parser against CPython's, over torch, all of site-packages and the standard library.
+differential *folders: build
+    {{ python }} scripts/differential.py "${@:-$({{ python }} -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')}"
+
+# Findings of the review in torch's own layers and optimizers (docs/review_realism.md).
+review-realism *arguments: build
+    {{ python }} scripts/realism.py "$@"
+
+# Time and memory of the review on the worst files that we know, at the size limit.
+bench-review-worst *arguments: build
+    {{ python }} scripts/bench_review_worst.py "$@"

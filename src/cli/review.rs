@@ -131,10 +131,17 @@ fn review_source(config: &Config, path: &Path) -> Reviewed {
         Ok(bytes) => bytes,
         Err(error) => return unreadable(path, &error),
     };
-    let name = path.display().to_string();
-    let review = review::review_source(&name, &bytes);
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let mut review = review::review_source(&name, &bytes);
+    let shown = path.display().to_string();
+    for finding in &mut review.findings {
+        finding.path.clone_from(&shown);
+    }
+    for file in &mut review.files {
+        file.path.clone_from(&shown);
+    }
     Reviewed {
-        files: BTreeMap::from([(name, bytes)]),
+        files: BTreeMap::from([(shown, bytes)]),
         is_source: true,
         ..of_review(path, review)
     }

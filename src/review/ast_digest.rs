@@ -8,8 +8,9 @@
 //! - a constant: `s` text, `b` bytes, `i` integer (hexadecimal), `f` float and `c` complex (bits of IEEE 754), `N T F E`
 //! - parameters `(arguments posonly args vararg kwonly kwarg)`, each `(p arg default)`
 //!
-//! Left out are type comments, the `u` of strings, and empty `type_params` (Python 3.10 and 3.11 have none). Adjacent
-//! constants of an f-string are one, empty ones none: Python 3.12 cuts them elsewhere than 3.11 does.
+//! Left out are type comments, the `u` of strings, whether an annotated name stands in brackets, and empty
+//! `type_params` (Python 3.10 and 3.11 have none). Adjacent constants of an f-string are one, empty ones none: Python
+//! 3.12 cuts them elsewhere than 3.11 does.
 
 use std::io::Write as _;
 
@@ -250,7 +251,7 @@ impl Canonical for Stmt {
             Stmt::Assign(n) => node!(text, "Assign", n.targets, n.value),
             Stmt::TypeAlias(n) => node!(text, "TypeAlias", n.name, IfAny(&n.type_params), n.value),
             Stmt::AugAssign(n) => node!(text, "AugAssign", n.target, n.op, n.value),
-            Stmt::AnnAssign(n) => node!(text, "AnnAssign", n.target, n.annotation, n.value, n.simple),
+            Stmt::AnnAssign(n) => node!(text, "AnnAssign", n.target, n.annotation, n.value),
             Stmt::For(n) => node!(text, "For", n.target, n.iter, n.body, n.orelse),
             Stmt::AsyncFor(n) => node!(text, "AsyncFor", n.target, n.iter, n.body, n.orelse),
             Stmt::While(n) => node!(text, "While", n.test, n.body, n.orelse),
@@ -362,4 +363,92 @@ single_kinds! {
     Keyword "keyword" (arg value);
     MatchCase "match_case" (pattern guard body);
     WithItem "withitem" (context_expr optional_vars);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::on_deep_stack;
+    use super::super::parse::{TokenKind, parse_module, tokens_of};
+    use super::*;
+
+    const EVERY_NODE: &str = include_str!("cases/every_node.py");
+    /// tests/runner/test_sources.py has the same value.
+    const EVERY_NODE_DIGEST: &str =
+        "f68f0fd994b23b0af65c10fa43a89ac58aefbfc4807af0cebe422267f1b0686b";
+
+    fn digest(source: &str) -> String {
+        on_deep_stack(|| ast_digest(&parse_module(source).unwrap().body)).unwrap()
+    }
+
+    /// The same tokens in another layout: blanks between tokens, comments and empty lines at the ends of lines, and
+    /// deeper indentation, where `choices` say so.
+    fn dressed(source: &str, choices: &[u8]) -> String {
+        let mut choices = choices.iter().cycle().copied();
+        let mut next = || choices.next().unwrap_or(0);
+        let mut text = String::new();
+        let mut end = 0;
+        let (mut indents, mut is_line_start) = (0usize, true);
+        for token in tokens_of(source).unwrap() {
+            match token.kind {
+                TokenKind::Indent => indents += 1,
+                TokenKind::Dedent => indents = indents.saturating_sub(1),
+                TokenKind::Newline => {
+                    if next() % 3 == 0 {
+                        text.push_str("   # a comment with words: import os");
+                    }
+                    text.push('\n');
+                    if next() % 3 == 0 {
+                        text.push_str("\n  # another\n");
+                    }
+                    is_line_start = true;
+                }
+                _ if token.start == token.end => continue,
+                _ => {
+                    if is_line_start {
+                        text.push_str(&"   ".repeat(indents));
+                    } else {
+                        let between = source.get(end..token.start).unwrap_or("");
+                        // what stands between tokens is blank, a continued line, or a comment inside brackets
+                        text.push_str(between);
+                        text.push_str(if next() % 2 == 0 { "  " } else { "" });
+                    }
+                    is_line_start = false;
+                    text.push_str(source.get(token.start..token.end).unwrap_or(""));
+                }
+            }
+            end = token.end;
+        }
+        text
+    }
+
+    #[test]
+    fn every_kind_of_node_as_cpython_has_it() {
+        assert_eq!(digest(EVERY_NODE), EVERY_NODE_DIGEST);
+    }
+
+    #[test]
+    fn only_the_files_that_are_parsed_have_one() {
+        let review = super::super::review_source("case.py", b"x = = 1\n");
+        assert_eq!(review.files[0].ast_sha256, None);
+        let review = super::super::review_source("case.py", b"x = 1\r\n");
+        assert_eq!(
+            review.files[0].ast_sha256.as_deref(),
+            Some(&*digest("x  =  1"))
+        );
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+        #[test]
+        fn formatting_does_not_count(choices in proptest::collection::vec(any::<u8>(), 1..64)) {
+            for source in [EVERY_NODE, include_str!("cases/accepted/gpt.py"), include_str!("cases/accepted/names.py")] {
+                let dressed = dressed(source, &choices);
+                prop_assert!(dressed != source);
+                prop_assert_eq!(digest(&dressed), digest(source));
+            }
+        }
+    }
 }

@@ -208,9 +208,9 @@ mod tests {
     use super::super::catalogue::RULES;
     use super::super::tests::{ROLES, plain_bundle};
     use super::*;
-    use crate::review::{DistributedPolicy, Policy, review_under};
+    use crate::review::{DistributedPolicy, Policy, Severity, Verdict, review_under};
 
-    fn rules_of(id: &str, example: Example) -> BTreeSet<&'static str> {
+    fn found(id: &str, example: Example) -> (Verdict, BTreeSet<&'static str>) {
         let mut files: BTreeMap<String, Vec<u8>> = plain_bundle();
         if id == "prism:missing-file" {
             files.remove("training.py");
@@ -221,8 +221,9 @@ mod tests {
         } else {
             DistributedPolicy::Off
         };
-        let found = review_under(&files, &ROLES, Policy { distributed }).findings;
-        found.iter().map(|finding| finding.rule_id).collect()
+        let review = review_under(&files, &ROLES, Policy { distributed });
+        let ids = review.findings.iter().map(|finding| finding.rule_id);
+        (review.verdict, ids.collect())
     }
 
     #[test]
@@ -231,13 +232,17 @@ mod tests {
         let rules: Vec<_> = RULES.iter().map(|rule| rule.id).collect();
         assert_eq!(ids, rules);
         let mut failures = Vec::new();
-        for details in DETAILS {
-            let rejected = rules_of(details.id, details.rejected);
-            if rejected != BTreeSet::from([details.id]) {
+        for (details, rule) in DETAILS.iter().zip(RULES) {
+            let rejected = found(details.id, details.rejected);
+            let verdict = match rule.severity() {
+                Severity::Reject => Verdict::Rejected,
+                Severity::Warn => Verdict::Accepted,
+            };
+            if rejected != (verdict, BTreeSet::from([details.id])) {
                 failures.push(format!("{}: rejected example: {rejected:?}", details.id));
             }
-            let accepted = rules_of(details.id, details.accepted);
-            if !accepted.is_empty() {
+            let accepted = found(details.id, details.accepted);
+            if accepted != (Verdict::Accepted, BTreeSet::new()) {
                 failures.push(format!("{}: accepted example: {accepted:?}", details.id));
             }
         }

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from typing import Any
 
 VERSION = b"prism-ast-v1\n"
-# Fields that carry no meaning, or that only some versions of Python have.
-SKIPPED_FIELDS = {"type_comment", "type_ignores", "kind"}
+# Fields without meaning for the reviewer, or that only some versions of Python have.
+SKIPPED_FIELDS = {"type_comment", "type_ignores", "kind", "simple"}
 SKIPPED_IF_EMPTY = {"type_params", "default_value"}
 FIELDS: dict[type, tuple[str, ...]] = {}
 
