@@ -55,3 +55,7 @@ review-realism *arguments: build
 # Time and memory of the review on the worst files that we know, at the size limit.
 bench-review-worst *arguments: build
     {{ python }} scripts/bench_review_worst.py "$@"
+
+# `prism data verify` against sha256 alone on the same files and cores.
+bench-verify *arguments: build
+    {{ python }} scripts/bench_verify.py "$@"

@@ -14,6 +14,7 @@ mod hostile;
 mod isolation;
 mod leaks;
 mod limits;
+mod locked_corpus;
 mod measure;
 mod outbox;
 mod past;

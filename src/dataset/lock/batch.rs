@@ -19,12 +19,17 @@ pub struct Batch {
     pub fields: Fields,
 }
 
-/// `id` and `text`, to be parsed or ready.
+/// `id` and `text` of a record as it came; None where it has no such string.
+pub type RawRecord = (Option<String>, Option<String>);
+
+/// Records, to be parsed or ready.
 pub enum Fields {
     /// Whole lines of JSON; `first_line` counts from 1.
-    Lines { first_line: usize, bytes: Vec<u8> },
-    /// None where a record has no such string.
-    Records(Vec<(Option<String>, Option<String>)>),
+    Lines {
+        first_line: usize,
+        bytes: Vec<u8>,
+    },
+    Records(Vec<RawRecord>),
 }
 
 /// Why a reader ends before its source does.

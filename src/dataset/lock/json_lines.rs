@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rayon::prelude::*;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::batch::{BLOCK_BYTES, Batch, Emit, Fields, Halt, MAX_DOCUMENT_BYTES};
+use super::batch::{BLOCK_BYTES, Batch, Emit, Fields, Halt, MAX_DOCUMENT_BYTES, RawRecord};
 use super::sources::Packing;
 use crate::dataset::{DatasetError, at};
 
@@ -101,11 +101,7 @@ impl Read for Counted {
 }
 
 /// `id` and `text` of every line of a block, in order. The first bad line is the error; its text is not told.
-pub fn parse(
-    path: &Path,
-    first_line: usize,
-    block: &[u8],
-) -> Result<Vec<(Option<String>, Option<String>)>, DatasetError> {
+pub fn parse(path: &Path, first_line: usize, block: &[u8]) -> Result<Vec<RawRecord>, DatasetError> {
     let lines: Vec<&[u8]> = block.split(|&byte| byte == b'\n').collect();
     let parsed: Vec<_> = lines.par_iter().map(|line| parse_line(line)).collect();
     let mut records = Vec::with_capacity(parsed.len());
@@ -126,7 +122,7 @@ pub fn parse(
 }
 
 /// None for an empty line.
-fn parse_line(line: &[u8]) -> Result<Option<(Option<String>, Option<String>)>, String> {
+fn parse_line(line: &[u8]) -> Result<Option<RawRecord>, String> {
     if line.iter().all(u8::is_ascii_whitespace) {
         return Ok(None);
     }

@@ -4,7 +4,7 @@
 //! Jaccard similarity. One-permutation MinHash (Li, Owen, Zhang, "One Permutation Hashing", NIPS 2012; empty bins
 //! filled by rotation, Shrivastava and Li, ICML 2014) keeps 128 minima, 16 bands of 8. Two documents whose bands agree
 //! anywhere count as near-duplicates: with similarity s that happens with probability `1 - (1 - s^8)^16`, which is
-//! 0.06 at s = 0.5, 0.62 at 0.7, 0.95 at 0.8 and 1 - 1e-4 at 0.9.
+//! 0.06 at s = 0.5, 0.61 at 0.7, 0.95 at 0.8 and 1 - 1e-4 at 0.9.
 
 use serde_json::{Value, json};
 

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use polars::prelude::*;
 
-use super::batch::{Batch, Emit, Fields, Halt};
+use super::batch::{Batch, Emit, Fields, Halt, RawRecord};
 use crate::dataset::{DatasetError, at};
 
 const MAGIC: &[u8; 4] = b"PAR1";
@@ -90,7 +90,7 @@ fn rows_of(
     path: &Path,
     (first, count): (usize, usize),
     metadata: &std::sync::Arc<polars::io::parquet::read::FileMetadata>,
-) -> Result<Vec<(Option<String>, Option<String>)>, DatasetError> {
+) -> Result<Vec<RawRecord>, DatasetError> {
     let place = format!("rows {first} to {}", first + count - 1);
     guarded(path, &place, || {
         // A reader for every slice: what it mapped of the file is unmapped with it.
@@ -168,9 +168,11 @@ fn guarded<T>(
     Err(wrong(path, format!("{place}: {reason}")))
 }
 
+type PanicHook = Box<dyn Fn(&std::panic::PanicHookInfo<'_>) + Sync + Send>;
+
 /// Keeps the message of a panic, which could quote text, off stderr while polars is at work.
 struct SilentPanics {
-    before: Option<Box<dyn Fn(&std::panic::PanicHookInfo<'_>) + Sync + Send>>,
+    before: Option<PanicHook>,
 }
 
 impl SilentPanics {

@@ -185,7 +185,11 @@ fn the_form_and_the_order_of_the_sources_do_not_matter() {
     std::os::unix::fs::symlink(&rest, mixed.join("a.jsonl")).unwrap();
     assert_eq!(
         expected,
-        contents(&locked(folder.path(), "mixed-corpus", &[mixed.clone()]))
+        contents(&locked(
+            folder.path(),
+            "mixed-corpus",
+            std::slice::from_ref(&mixed)
+        ))
     );
     let twice = [rest, mixed];
     assert_eq!(expected, contents(&locked(folder.path(), "again", &twice)));
