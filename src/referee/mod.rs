@@ -15,6 +15,7 @@ pub mod launch;
 pub mod loss;
 pub mod measured;
 pub mod past;
+pub mod patience;
 pub mod phases;
 pub mod plan;
 pub mod reference;
