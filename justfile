@@ -39,3 +39,7 @@ bench-referee *arguments: build
 # Start-up of the commands that measure nothing, and the CPU of an idle watch.
 bench-startup *arguments: build
     {{ python }} scripts/bench_startup.py "$@"
+
+# Millions of hostile frames and conversations against the referee's side of the wire (cases of each of three properties).
+fuzz-wire cases="1000000":
+    PRISM_FUZZ_CASES={{ cases }} cargo test --locked --lib referee::wire_fuzz::fuzz

@@ -25,3 +25,5 @@ pub mod shm;
 pub mod step;
 pub mod texts;
 pub mod wire;
+#[cfg(test)]
+mod wire_fuzz;
