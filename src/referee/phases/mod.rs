@@ -1,6 +1,8 @@
 //! The three processes of a run, each fresh: the twin (never trained), the training, the held-out evaluation.
 
 pub mod heldout;
+#[cfg(test)]
+mod hostile_peer;
 mod ranks;
 mod record;
 pub mod train;
