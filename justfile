@@ -59,3 +59,7 @@ bench-review-worst *arguments: build
 # `prism data verify` against sha256 alone on the same files and cores.
 bench-verify *arguments: build
     {{ python }} scripts/bench_verify.py "$@"
+
+# Millions of hostile frames and conversations against the referee's side of the wire (cases of each of three properties).
+fuzz-wire cases="1000000":
+    PRISM_FUZZ_CASES={{ cases }} cargo test --locked --lib referee::wire_fuzz::fuzz

@@ -163,6 +163,8 @@ pub struct Run {
     pub build_s: u64,
     /// Longest wait for one prediction, in seconds.
     pub predict_s: u64,
+    /// Longest wait for all predictions of public text, of the twin's val, and of the held-out process, in seconds each.
+    pub evaluate_s: u64,
     /// Infrastructure failures before a submission ends as failed.
     pub max_attempts: u32,
 }
@@ -331,6 +333,7 @@ impl Default for Run {
             startup_s: 180,
             build_s: 60,
             predict_s: 120,
+            evaluate_s: 600,
             max_attempts: 3,
         }
     }

@@ -20,6 +20,7 @@ use crate::outbox::{Outbox, OutboxError, atomic};
 use crate::referee::journal;
 use crate::referee::launch::Phase;
 use crate::referee::measured::Measured;
+use crate::referee::phases::train::WALL_CLOCK;
 use crate::referee::plan::RunPlan;
 use crate::referee::session::{HELDOUT_JOURNAL, ONLINE_JOURNAL};
 use crate::referee::wire;
@@ -236,6 +237,7 @@ fn measurement(bundle: &Bundle, measured: &Measured) -> Result<MeasurementBlock,
         vocab_size: measured.vocab_size,
         bytes_per_token: measured.step0_bytes_per_token,
         step0_nats: measured.step0_nats,
+        out_of_time: measured.stopped_reason.as_deref() == Some(WALL_CLOCK),
         code: code_length::code_bits(&source).map_err(|error| error.to_string())?,
         checks: measured
             .checks

@@ -61,6 +61,9 @@ impl From<crate::dataset::DatasetError> for Stop {
     }
 }
 
+/// Longest time for the runner to take a frame.
+const SEND_PATIENCE: Duration = Duration::from_secs(30);
+
 /// One rank's end of the wire.
 #[derive(Debug)]
 pub struct Connection {
@@ -85,7 +88,15 @@ impl Connection {
     }
 
     pub fn send(&mut self, frame: &FromReferee<'_>) -> Result<(), Stop> {
-        wire::send_frame(&self.stream, frame, None).map_err(stop_for)
+        self.send_within(frame, SEND_PATIENCE)
+    }
+
+    pub(super) fn send_within(
+        &mut self,
+        frame: &FromReferee<'_>,
+        patience: Duration,
+    ) -> Result<(), Stop> {
+        wire::send_frame(&self.stream, frame, None, patience).map_err(stop_for)
     }
 
     /// The next frame; `failed` frames are faults.
@@ -120,7 +131,8 @@ impl Connection {
             targets_offset: memory.targets_offset as u64,
             logits_offset: memory.logits_offset as u64,
         };
-        wire::send_frame(&self.stream, &frame, Some(memory.descriptor())).map_err(stop_for)?;
+        let descriptor = Some(memory.descriptor());
+        wire::send_frame(&self.stream, &frame, descriptor, SEND_PATIENCE).map_err(stop_for)?;
         self.memory = Some(memory);
         Ok(())
     }
@@ -303,7 +315,7 @@ fn stop_for(error: WireError) -> Stop {
     let rule_id = match error {
         WireError::Closed => CLOSED,
         WireError::Deadline(_) => DEADLINE,
-        WireError::Size { .. } | WireError::Schema(_) => "prism:protocol",
+        WireError::Size { .. } | WireError::Schema(_) | WireError::Descriptors => "prism:protocol",
         WireError::Io(error) => {
             return Stop::infrastructure(format!("the referee's socket: {error}"));
         }

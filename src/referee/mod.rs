@@ -15,6 +15,7 @@ pub mod launch;
 pub mod loss;
 pub mod measured;
 pub mod past;
+pub mod patience;
 pub mod phases;
 pub mod plan;
 pub mod reference;
@@ -25,3 +26,5 @@ mod sources;
 pub mod step;
 pub mod texts;
 pub mod wire;
+#[cfg(test)]
+mod wire_fuzz;

@@ -14,6 +14,7 @@ use super::launch::{self, Phase};
 use super::loss::Loss;
 use super::measured::{CheckResult, Environment, Fault, Measured};
 use super::past::Past;
+use super::phases::evaluation_patience;
 use super::phases::heldout::{self, Trained};
 use super::phases::train::Training;
 use super::phases::twin::Twin;
@@ -213,6 +214,7 @@ impl<'a> Session<'a> {
                 twin.probe_open_text(self.config, &open, &self.schedule.for_phase("twin"), loss)?;
             self.measured.probes.extend(probes);
         }
+        twin.pause()?;
         Ok(twin)
     }
 
@@ -242,7 +244,7 @@ impl<'a> Session<'a> {
             started,
             config: self.config,
             schedule: self.schedule.for_phase("train"),
-            predict_patience: Duration::from_secs(self.config.run.predict_s),
+            predict_patience: evaluation_patience(&self.config.run),
             loss: &mut shared,
             journal: &mut online,
             events: self.events,
@@ -282,6 +284,7 @@ impl<'a> Session<'a> {
             let Some(mut twin) = twin.take() else {
                 return Ok(());
             };
+            twin.resume();
             let mut loss = SharedLoss(&loss);
             let standard = twin.first_batch(self.config, geometry, batch, &mut loss)?;
             first = Some(FirstBatch::new(
@@ -320,6 +323,7 @@ impl<'a> Session<'a> {
             self.measured.step0_bytes_per_token = first.bytes_per_token;
             self.measured.checks.push(first.check);
         }
+        self.measured.checks.extend(end.ranks);
         training.save_and_end()?;
         online.sync().map_err(Stop::io(ONLINE_JOURNAL))?;
         let weights = self.take_weights()?;

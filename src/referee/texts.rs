@@ -49,7 +49,10 @@ pub fn open_sample(corpus: &Corpus) -> Result<Vec<Document>, DatasetError> {
     Ok(documents)
 }
 
-/// The last revealed steps of rank 0, up to the configured bytes.
+/// Steps of a tail: with tiny batches the configured bytes would take longer than the training did.
+const MAX_TAIL_STEPS: usize = 512;
+
+/// The last revealed steps of rank 0, up to the configured bytes and [`MAX_TAIL_STEPS`].
 pub fn tail(
     lanes: &Lanes<'_>,
     geometry: Geometry,
@@ -60,7 +63,7 @@ pub fn tail(
     let mut tail = Vec::new();
     let mut bytes = 0;
     for index in (0..revealed_steps).rev() {
-        if bytes >= config.held_out.train_tail_bytes {
+        if bytes >= config.held_out.train_tail_bytes || tail.len() >= MAX_TAIL_STEPS {
             break;
         }
         let batch = lanes.batch(index, 0..geometry.batch_size);

@@ -54,6 +54,9 @@ class Session:
         self._stage = "import"
         self._phase: str = plan["phase"]
 
+        if self._ctx.device.startswith("cuda"):
+            # NCCL and every tensor made on "cuda" take the current device: each rank has its own.
+            torch.cuda.set_device(self._ctx.device)
         seeds.force(self._ctx.seed)
         torch.set_num_threads(plan["threads"])
         if plan["determinism"]:
