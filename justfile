@@ -39,3 +39,7 @@ bench-referee *arguments: build
 # Start-up of the commands that measure nothing, and the CPU of an idle watch.
 bench-startup *arguments: build
     {{ python }} scripts/bench_startup.py "$@"
+
+# The zoo: honest learners and cheats through the referee, with a table of who was stopped by what (`--quick`: a few).
+zoo *arguments: build
+    {{ python }} scripts/zoo.py "$@"
