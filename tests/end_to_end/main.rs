@@ -22,3 +22,4 @@ mod shards;
 mod submissions;
 mod watch;
 mod zips;
+mod zoo;
