@@ -63,3 +63,7 @@ bench-verify *arguments: build
 # Millions of hostile frames and conversations against the referee's side of the wire (cases of each of three properties).
 fuzz-wire cases="1000000":
     PRISM_FUZZ_CASES={{ cases }} cargo test --locked --lib referee::wire_fuzz::fuzz
+
+# The zoo: honest learners and cheats through the referee, with a table of who was stopped by what (`--quick`: a few).
+zoo *arguments: build
+    {{ python }} scripts/zoo.py "$@"

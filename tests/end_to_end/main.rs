@@ -28,3 +28,4 @@ mod submissions;
 mod tokenizers;
 mod watch;
 mod zips;
+mod zoo;
