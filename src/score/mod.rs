@@ -26,6 +26,7 @@ pub mod standings;
 pub mod stream_digests;
 mod stream_query;
 pub mod stream_rows;
+mod stream_sums;
 pub mod streams;
 pub mod table;
 pub mod totals;
