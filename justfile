@@ -39,3 +39,11 @@ bench-referee *arguments: build
 # Start-up of the commands that measure nothing, and the CPU of an idle watch.
 bench-startup *arguments: build
     {{ python }} scripts/bench_startup.py "$@"
+
+# `prism rescore`: manifests against a Python loop and against `cat | wc -c`, in pairs (--many N: peak of memory).
+bench-score *arguments: build
+    {{ python }} scripts/bench_score.py "$@"
+
+# `prism rescore` over run folders: --runs 10000 --steps 2000 [--folder DIR].
+bench-score-streams *arguments: build
+    cargo bench --locked --profile dev --bench score_streams -- "$@"

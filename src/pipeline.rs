@@ -8,6 +8,7 @@ mod examine;
 mod measure;
 mod preflight;
 mod publish;
+mod quarantine;
 
 use rayon::prelude::*;
 
@@ -144,6 +145,11 @@ impl<'a> Pipeline<'a> {
                     .infrastructure
                     .push(format!("{}: {error}", candidate.path.display())),
             }
+        }
+
+        for status in quarantine::release(self.config, &self.outbox)? {
+            self.tell(&status);
+            moved.push(status);
         }
 
         // One at a time: whatever was reviewed and not yet measured, also by an earlier run that was killed.

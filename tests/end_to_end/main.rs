@@ -16,6 +16,7 @@ mod measure;
 mod outbox;
 mod processes;
 mod ranks;
+mod rescore;
 mod resume;
 mod shards;
 mod submissions;
