@@ -67,3 +67,11 @@ fuzz-wire cases="1000000":
 # The zoo: honest learners and cheats through the referee, with a table of who was stopped by what (`--quick`: a few).
 zoo *arguments: build
     {{ python }} scripts/zoo.py "$@"
+
+# `prism rescore`: manifests against a Python loop and against `cat | wc -c`, in pairs (--many N: peak of memory).
+bench-score *arguments: build
+    {{ python }} scripts/bench_score.py "$@"
+
+# `prism rescore` over run folders: --runs 10000 --steps 2000 [--folder DIR].
+bench-score-streams *arguments: build
+    cargo bench --locked --profile dev --bench score_streams -- "$@"

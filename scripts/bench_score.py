@@ -7,17 +7,15 @@ times, one after the other in every round, as whole processes:
   python    a loop of json.loads and the same formula
   cat       cat FILES | wc -c
 
-With --runs N it also makes N run folders of 2,000 steps (one measured stream, copied under N names) and adds them up
-into leaderboard and weights; with --many N it rescoes N manifests and shows the peak of resident memory.
+With --many N it also rescores N manifests and shows the peak of resident memory. Run folders with streams:
+`just bench-score-streams`.
 """
 
 import argparse
 import json
 import math
-import os
 import pathlib
 import random
-import resource
 import statistics
 import subprocess
 import sys
@@ -102,12 +100,28 @@ def make_manifests(folder: pathlib.Path, count: int, distinct: int) -> int:
 def timed(command: list[str], **options) -> tuple[float, float]:
     """Wall seconds of a command and the peak resident memory of what it started, in MiB."""
     before = time.perf_counter()
-    process = subprocess.Popen(command, stdout=options.get("stdout", subprocess.DEVNULL), stderr=subprocess.DEVNULL, shell=False)
-    _, status, usage = os.wait4(process.pid, 0)
+    process = subprocess.Popen(command, stdout=options.get("stdout", subprocess.DEVNULL), stderr=subprocess.DEVNULL)
+    peak = 0.0
+    if options.get("watch"):
+        # not the maximum that wait4 tells: a fork starts with the memory of this process
+        while process.poll() is None:
+            peak = max(peak, high_water(process.pid))
+            time.sleep(0.002)
+    status = process.wait()
     seconds = time.perf_counter() - before
     if status != 0:
         raise SystemExit(f"{command[:3]}... ended with {status}")
-    return seconds, usage.ru_maxrss / 1024
+    return seconds, peak
+
+
+def high_water(process: int) -> float:
+    """Peak of resident memory so far, MiB."""
+    try:
+        status = pathlib.Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return 0.0
+    lines = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(lines[0].split()[1]) / 1024 if lines else 0.0
 
 
 def shown(values: list[float]) -> str:
@@ -123,16 +137,13 @@ def pairs(prism: str, folder: pathlib.Path, rounds: int, count: int, written: in
         "cat": cat,
     }
     times: dict[str, list[float]] = {name: [] for name in commands}
-    memory = 0.0
     for turn in range(rounds + 1):
         for name, command in commands.items():
             # python is slow and steady: every third round is enough
             if name == "python" and turn % 3 != 1:
                 continue
             with output.open("wb") as sink:
-                seconds, peak = timed(command, stdout=sink)
-            if name == "rescore":
-                memory = max(memory, peak)
+                seconds, _ = timed(command, stdout=sink)
             # the first turn warms the page cache
             if turn > 0:
                 times[name].append(seconds)
@@ -142,21 +153,16 @@ def pairs(prism: str, folder: pathlib.Path, rounds: int, count: int, written: in
     ratios = [a / b for a, b in zip(times["rescore"], times["cat"])]
     print(f"  python / rescore  {statistics.median(times['python']) / rescore:6.1f}   (wanted: at least 10)")
     print(f"  rescore / cat     {statistics.median(ratios):6.2f}   (wanted: at most 1.5; median of pairs)")
-    print(f"  peak resident memory of rescore {memory:.0f} MiB")
+    with output.open("wb") as sink:
+        _, peak = timed(commands["rescore"], stdout=sink, watch=True)
+    print(f"  peak resident memory of rescore {peak:.0f} MiB")
 
 
 def many(prism: str, folder: pathlib.Path, count: int, output: pathlib.Path) -> None:
     written = make_manifests(folder, count, 200)
     with output.open("wb") as sink:
-        seconds, peak = timed([prism, "rescore", "--format", "json", str(folder)], stdout=sink)
+        seconds, peak = timed([prism, "rescore", "--format", "json", str(folder)], stdout=sink, watch=True)
     print(f"{count} manifests, {written / 1e9:.2f} GB: {seconds:.1f} s, peak resident memory {peak:.0f} MiB")
-
-
-def streams(prism: str, folder: pathlib.Path, count: int, output: pathlib.Path) -> None:
-    subprocess.run([prism, "bench-fixture", str(folder), str(count)], check=True)
-    with output.open("wb") as sink:
-        seconds, peak = timed([prism, "rescore", "--format", "json", str(folder)], stdout=sink)
-    print(f"{count} run folders of 2,000 steps: {seconds:.1f} s, peak resident memory {peak:.0f} MiB")
 
 
 def main() -> None:
@@ -165,7 +171,6 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=2_000, help="manifests of the paired comparison")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--many", type=int, default=0, help="also rescore that many manifests once, for the peak of memory")
-    parser.add_argument("--runs", type=int, default=0, help="also add up that many run folders")
     parser.add_argument("--folder", help="where to put the files; default: a temporary folder, removed at the end")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as place:
@@ -180,10 +185,6 @@ def main() -> None:
             folder = root / "many"
             folder.mkdir()
             many(arguments.prism, folder, arguments.many, output)
-        if arguments.runs:
-            folder = root / "runs"
-            folder.mkdir()
-            streams(arguments.prism, folder, arguments.runs, output)
 
 
 if __name__ == "__main__":

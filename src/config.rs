@@ -33,6 +33,7 @@ pub struct Config {
     pub sandbox: Sandbox,
     pub audit: Audit,
     pub keys: Keys,
+    pub quarantine: Quarantine,
 }
 
 /// Who signs run folders.
@@ -41,6 +42,20 @@ pub struct Config {
 pub struct Keys {
     /// File of `prism keys generate`, readable by its owner alone; absent: runs are not signed.
     pub signing_key: Option<PathBuf>,
+}
+
+/// Runs that are too good to be believed are held until a person has looked at them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Quarantine {
+    /// Prequential bits per byte below which a run is held; 0: none is.
+    pub floor_bpb: f64,
+    /// Run folders whose learning is believed: none is held for learning faster when the list is empty.
+    pub references: Vec<PathBuf>,
+    /// How much lower than the best reference's the bits per byte may be, at each eighth of the text.
+    pub margin_bpb: f64,
+    /// Submissions (ids) that a person has looked at: they are ranked.
+    pub accepted: Vec<String>,
 }
 
 /// When a file in the inbox counts as whole.
@@ -252,6 +267,7 @@ impl Default for Config {
             sandbox: Sandbox::default(),
             audit: Audit::default(),
             keys: Keys::default(),
+            quarantine: Quarantine::default(),
         }
     }
 }
@@ -349,6 +365,17 @@ impl Default for Sandbox {
             artifacts_bytes: 2 << 30,
             tmp_bytes: 1 << 30,
             log_bytes: 1 << 20,
+        }
+    }
+}
+
+impl Default for Quarantine {
+    fn default() -> Self {
+        Self {
+            floor_bpb: 0.5,
+            references: Vec::new(),
+            margin_bpb: 0.3,
+            accepted: Vec::new(),
         }
     }
 }
@@ -529,6 +556,17 @@ impl Config {
                 key,
                 &threshold,
                 "more than 0, at most 1",
+            )?;
+        }
+        for (key, bound) in [
+            ("quarantine.floor_bpb", self.quarantine.floor_bpb),
+            ("quarantine.margin_bpb", self.quarantine.margin_bpb),
+        ] {
+            range(
+                bound.is_finite() && bound >= 0.0,
+                key,
+                &bound,
+                "a number from 0",
             )?;
         }
         range(

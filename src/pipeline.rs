@@ -9,6 +9,7 @@ mod examine;
 mod measure;
 mod preflight;
 mod publish;
+mod quarantine;
 
 use std::sync::Arc;
 
@@ -188,6 +189,11 @@ impl<'a> Pipeline<'a> {
         }
         bar.finish_and_clear();
         corpus.save()?;
+
+        for status in quarantine::release(self.config, &self.outbox)? {
+            self.tell(&status);
+            moved.push(status);
+        }
 
         // One at a time: whatever was reviewed and not yet measured, also by an earlier run that was killed.
         let mut queue = self.unfinished()?;

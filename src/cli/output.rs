@@ -7,6 +7,7 @@ use prism::exit;
 use prism::pipeline::{Board, Outcome, Report};
 use serde::Serialize;
 
+use super::rescore_text::tie_mark;
 use super::{Complaint, Format};
 
 /// Prints on stdout.
@@ -123,8 +124,9 @@ pub fn board(board: &Board) -> String {
         |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"));
     for row in &board.leaderboard.rows {
         text.push_str(&format!(
-            "  {:>4}  {:.6}  {:<7}  {:<8}  {:<14}  {}{}\n",
+            "  {:>4}{} {:.6}  {:<7}  {:<8}  {:<14}  {}{}\n",
             row.rank,
+            tie_mark(row),
             row.final_score,
             optional(row.prequential_bpb),
             optional(row.two_part_bpb),

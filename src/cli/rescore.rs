@@ -40,6 +40,9 @@ pub struct Arguments {
     /// Rank and weigh by epochs of acceptance of this length as well, for example 21600.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     epoch_seconds: Option<u64>,
+    /// Mark neighbours on the leaderboard whose streams do not tell them apart (run folders only).
+    #[arg(long)]
+    ties: bool,
     /// Difference up to which a recorded number is reproduced: |a - b| <= T x max(1, |a|).
     #[arg(long, value_name = "T", default_value_t = DEFAULT_TOLERANCE, value_parser = tolerance)]
     tolerance: f64,
@@ -82,6 +85,7 @@ pub fn rescore(global: &Global, arguments: &Arguments) -> Result<u8, Complaint> 
             ),
         },
         epoch_seconds: arguments.epoch_seconds,
+        ties: arguments.ties,
     };
     let report = room::rescore(&arguments.paths, &options);
     if let Some(path) = &arguments.leaderboard {

@@ -1,5 +1,6 @@
 //! A rescoring as people read it.
 
+use prism::score::leaderboard::{Leaderboard, LeaderboardRow, Weights, owner};
 use prism::score::rescore::{RescoreOutcome, RescoreReport};
 
 /// Letters that a terminal would obey are shown as `?`: names and ids come from the inputs.
@@ -15,6 +16,15 @@ pub fn failures(report: &RescoreReport) -> impl Iterator<Item = String> {
         RescoreOutcome::Scored(_) => None,
         RescoreOutcome::Failed(row) => Some(format!("{}: {}", row.path, row.error.join("; "))),
     })
+}
+
+/// `=` behind the rank of a row that its stream does not tell from the one above.
+pub fn tie_mark(row: &LeaderboardRow) -> char {
+    if row.tied_with_above == Some(true) {
+        '='
+    } else {
+        ' '
+    }
 }
 
 /// How many of each.
@@ -89,12 +99,7 @@ pub fn text(report: &RescoreReport) -> String {
     text
 }
 
-fn standing(
-    text: &mut String,
-    name: &str,
-    leaderboard: &prism::score::leaderboard::Leaderboard,
-    weights: &prism::score::leaderboard::Weights,
-) {
+fn standing(text: &mut String, name: &str, leaderboard: &Leaderboard, weights: &Weights) {
     if leaderboard.rows.is_empty() {
         return;
     }
@@ -102,10 +107,11 @@ fn standing(
         "\n{name}\n  rank  score     bpb      weight    owner  submission\n"
     ));
     for row in &leaderboard.rows {
-        let owner = prism::score::leaderboard::owner(row);
+        let owner = owner(row);
         let line = format!(
-            "  {:>4}  {:.6}  {:<7}  {:<8}  {owner}  {}",
+            "  {:>4}{} {:.6}  {:<7}  {:<8}  {owner}  {}",
             row.rank,
+            tie_mark(row),
             row.final_score,
             number(row.prequential_bpb, 4),
             number(weights.weights.get(&owner).copied(), 6),

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 
 use super::measure::MeasureFailure;
+use super::quarantine;
 use crate::bundle::Bundle;
 use crate::config::{Config, Device, recorded};
 use crate::dataset::manifest as corpus;
@@ -79,7 +80,14 @@ pub fn publish(
                 Ok(scored) => {
                     let manifest = manifest(status, plan, measured, config, &scored, digests);
                     atomic::write_json(&folder.join(MANIFEST), Schema::RunManifest, &manifest)?;
-                    (Verdict::Scored, None)
+                    let held = quarantine::reason(config, &status.submission_id, &folder)
+                        .map_err(|error| ours(error.to_string()))?;
+                    match held {
+                        Some(reason) if scored.score.final_score > 0.0 => {
+                            (Verdict::Held, Some(reason))
+                        }
+                        _ => (Verdict::Scored, None),
+                    }
                 }
                 Err(ScoreError::Unscorable { reasons, .. }) => {
                     let message = format!("the run has no score: {}", reasons.join("; "));

@@ -31,6 +31,8 @@ pub struct LeaderboardRow {
     pub two_part_bpb: Option<f64>,
     pub heldout_delta: Option<f64>,
     pub flags: Vec<String>,
+    /// Whether the streams do not tell it from the row above; none where they were not compared ([`super::ties`]).
+    pub tied_with_above: Option<bool>,
 }
 
 /// `leaderboard.json`: the best row of every owner, best first.
@@ -162,6 +164,7 @@ pub(super) mod test_rows {
             two_part_bpb: None,
             heldout_delta: None,
             flags: Vec::new(),
+            tied_with_above: None,
         }
     }
 }

@@ -128,6 +128,7 @@ pub fn leaderboard_table(report: &RescoreReport) -> Table {
         .number("two_part_bpb", &rows, |row| row.1.two_part_bpb)
         .number("heldout_delta", &rows, |row| row.1.heldout_delta)
         .text("flags", &rows, |row| Some(row.1.flags.join(";")))
+        .flag("tied_with_above", &rows, |row| row.1.tied_with_above)
 }
 
 /// Owner and weight, or epoch, owner and weight when the report has epochs.

@@ -2,6 +2,7 @@
 //!
 //! One input costs itself only: what cannot be scored becomes a row with its reasons, and the rest goes on.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -17,9 +18,11 @@ use super::leaderboard::{Leaderboard, LeaderboardRow, Weights, leaderboard, weig
 use super::manifest_file::{self, MANIFEST_V1, MANIFEST_V2};
 use super::manifest_lines;
 use super::measurement::{MeasurementBlock, RecordedMeasurement};
+use super::paired::Curve;
 use super::rescore_row::{Head, failure};
 pub use super::rescore_row::{RescoreFailure, RescoreOutcome, RescoreRow};
 use super::standings::{EpochStanding, by_epoch};
+use super::ties;
 use super::totals::{RunTotals, totals_of_each};
 use super::{json, v1, v2, v3};
 
@@ -51,6 +54,8 @@ pub struct Options {
     pub index: Option<Index>,
     /// Length of an epoch; none: no standings by epoch.
     pub epoch_seconds: Option<u64>,
+    /// Mark neighbours on the leaderboards that their streams do not tell apart.
+    pub ties: bool,
 }
 
 impl Default for Options {
@@ -60,6 +65,7 @@ impl Default for Options {
             tolerance: DEFAULT_TOLERANCE,
             index: None,
             epoch_seconds: None,
+            ties: false,
         }
     }
 }
@@ -126,6 +132,17 @@ fn report(rows: Vec<RescoreOutcome>, skipped: u64, options: &Options) -> Rescore
         .iter()
         .filter(|row| matches!(row, RescoreOutcome::Scored(row) if !row.drifted.is_empty()))
         .count();
+    let mut standing = leaderboard(&standings);
+    let mut epochs = options
+        .epoch_seconds
+        .map(|seconds| by_epoch(&standings, seconds));
+    if options.ties {
+        mark_ties(
+            &rows,
+            &mut standing,
+            epochs.as_deref_mut().unwrap_or_default(),
+        );
+    }
     RescoreReport {
         schema_version: RESCORE_SCHEMA.to_owned(),
         scoring: options.scoring,
@@ -135,11 +152,30 @@ fn report(rows: Vec<RescoreOutcome>, skipped: u64, options: &Options) -> Rescore
         drifted: drifted as u64,
         skipped,
         rows,
-        leaderboard: leaderboard(&standings),
+        leaderboard: standing,
         weights: weights(&standings),
-        epochs: options
-            .epoch_seconds
-            .map(|seconds| by_epoch(&standings, seconds)),
+        epochs,
+    }
+}
+
+/// Streams of run folders were compared with their digests when they were scored.
+fn mark_ties(rows: &[RescoreOutcome], all: &mut Leaderboard, epochs: &mut [EpochStanding]) {
+    let folders: HashMap<(&str, u64), &str> = rows
+        .iter()
+        .filter_map(|row| match row {
+            RescoreOutcome::Scored(row) if row.scoring_version == SCORE_V3 => {
+                Some(((&*row.submission_id, row.final_score.to_bits()), &*row.path))
+            }
+            _ => None,
+        })
+        .collect();
+    let curve = |row: &LeaderboardRow| {
+        let folder = folders.get(&(&*row.submission_id, row.final_score.to_bits()))?;
+        Curve::read(Path::new(folder)).ok()
+    };
+    ties::mark(all, curve);
+    for epoch in epochs {
+        ties::mark(&mut epoch.leaderboard, curve);
     }
 }
 

@@ -236,6 +236,7 @@ impl RescoreOutcome {
             two_part_bpb: row.two_part_bpb,
             heldout_delta: row.heldout_delta,
             flags: row.flags.clone(),
+            tied_with_above: None,
         })
     }
 }

@@ -111,6 +111,7 @@ fn leaderboards_and_weights() {
         two_part_bpb: Some(2.4),
         heldout_delta: None,
         flags: Vec::new(),
+        tied_with_above: None,
     }];
     accepts(&schema("leaderboard"), &json!(leaderboard(&rows)));
     accepts(&schema("leaderboard"), &json!(leaderboard(&[])));

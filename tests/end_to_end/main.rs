@@ -20,6 +20,7 @@ mod outbox;
 mod past;
 mod processes;
 mod ranks;
+mod rescore;
 mod resources;
 mod resume;
 mod review;
