@@ -2,6 +2,7 @@
 //!
 //! A batch pipeline of rooms that data walks through in one direction; [`pipeline`] shows the order on one screen.
 
+pub mod audit;
 pub mod bundle;
 pub mod config;
 pub mod dataset;

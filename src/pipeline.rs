@@ -25,6 +25,7 @@ use crate::signing::keys::Signer;
 
 pub use board::{Board, Ineligible};
 pub use examine::{ARCHIVE, review_of};
+pub use measure::referee_executable;
 pub use publish::{CORPUS_MANIFEST, LOG, MANIFEST};
 
 /// What stops the pipeline itself.

@@ -1,5 +1,6 @@
 //! The command line: arguments in, exit code out. stdout is data, stderr is for people.
 
+mod audit;
 mod data;
 mod keys;
 mod output;
@@ -23,7 +24,7 @@ use prism::exit;
     about = "Measures untrusted learners honestly: zips in an inbox, bits per byte in an outbox."
 )]
 #[command(
-    after_help = "Exit codes: 0 done (whatever the verdicts), 1 `review` rejected something, 2 usage, 3 configuration, \
+    after_help = "Exit codes: 0 done (whatever the verdicts), 1 `review` rejected or `audit` doubts something, 2 usage, 3 configuration, \
                         4 infrastructure (tried again on the next run), 5 another prism holds the outbox."
 )]
 struct Arguments {
@@ -83,6 +84,11 @@ enum Command {
         #[arg(long, value_enum, default_value_t = rescore::Scoring::Own)]
         scoring: rescore::Scoring,
     },
+    /// Check run folders, wherever they were copied to, against everything that they say about themselves.
+    Audit(audit::Audit),
+    /// The decoder of `audit`, in a process of its own.
+    #[command(name = "audit-streams", hide = true)]
+    AuditStreams { folder: PathBuf },
     /// Lock or verify a corpus.
     #[command(subcommand)]
     Data(data::Data),
@@ -135,6 +141,8 @@ fn dispatch(arguments: Arguments) -> Result<u8, Complaint> {
         Command::Watch(folders) => watch::watch(&load(&global, Some(&folders))?, &global),
         Command::Review { paths } => review::review(&load(&global, None)?, &global, &paths),
         Command::Rescore { paths, scoring } => rescore::rescore(&global, &paths, scoring),
+        Command::Audit(arguments) => audit::audit(&load(&global, None)?, &global, &arguments),
+        Command::AuditStreams { folder } => audit::streams(&folder),
         Command::Data(command) => data::data(&global, command),
         Command::Keys(command) => keys::keys(&load(&global, None)?, &global, command),
         Command::Schema { name } => schema::schema(&global, name.as_deref()),
