@@ -8,6 +8,7 @@ pub mod config;
 pub mod dataset;
 pub mod digest;
 pub mod exit;
+pub mod export;
 pub mod intake;
 pub mod outbox;
 pub mod pipeline;

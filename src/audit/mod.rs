@@ -5,9 +5,11 @@
 //! folder, so that two audits of the same folder are the same bytes.
 
 mod circumstances;
+mod compare;
 mod documents;
 mod folder;
 mod identity;
+pub mod reexecute;
 mod replay;
 pub mod report;
 mod seal;
@@ -81,6 +83,28 @@ pub fn audit(run: &str, path: &Path, standards: &Standards<'_>) -> RunAudit {
         signed_by: sealed.signed_by,
         checks,
         reexecution: None,
+    }
+}
+
+/// Paths and lengths of all files of a sealed folder, the seal included, by path.
+///
+/// # Errors
+/// What is not as the seal says.
+pub fn sealed_files(path: &Path) -> Result<Vec<(String, u64)>, Vec<String>> {
+    let folder = Folder::look(path).map_err(|reason| vec![reason])?;
+    let (documents, mut problems) = Documents::read_seal(&folder);
+    let sealed = seal::check(&folder, &documents, true, &[]);
+    for check in [
+        folder.check(&sealed.listed),
+        sealed.digests,
+        sealed.signature,
+    ] {
+        problems.extend(check.problems);
+    }
+    if problems.is_empty() {
+        Ok(folder.files.into_iter().collect())
+    } else {
+        Err(problems)
     }
 }
 

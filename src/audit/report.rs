@@ -181,6 +181,16 @@ impl RunAudit {
     }
 }
 
+impl RunAudit {
+    /// Adds what running it again came to; a difference is a contradiction.
+    pub fn executed_again(&mut self, again: Reexecution) {
+        if again.result == ReexecutionResult::Different {
+            self.verdict = RunVerdict::Inconsistent;
+        }
+        self.reexecution = Some(again);
+    }
+}
+
 /// `prism audit --format json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AuditReport {

@@ -2,6 +2,7 @@
 
 mod audit;
 mod data;
+mod export;
 mod keys;
 mod output;
 mod rescore;
@@ -86,6 +87,15 @@ enum Command {
     },
     /// Check run folders, wherever they were copied to, against everything that they say about themselves.
     Audit(audit::Audit),
+    /// Make one archive of run folders: the same runs are the same bytes.
+    Export {
+        /// Run folders, or folders of them (an outbox).
+        #[arg(required = true)]
+        runs: Vec<PathBuf>,
+        /// `.tar.zst`, or `.tar`.
+        #[arg(long, value_name = "FILE")]
+        output: PathBuf,
+    },
     /// The decoder of `audit`, in a process of its own.
     #[command(name = "audit-streams", hide = true)]
     AuditStreams { folder: PathBuf },
@@ -142,6 +152,7 @@ fn dispatch(arguments: Arguments) -> Result<u8, Complaint> {
         Command::Review { paths } => review::review(&load(&global, None)?, &global, &paths),
         Command::Rescore { paths, scoring } => rescore::rescore(&global, &paths, scoring),
         Command::Audit(arguments) => audit::audit(&load(&global, None)?, &global, &arguments),
+        Command::Export { runs, output } => export::export(&global, &runs, &output),
         Command::AuditStreams { folder } => audit::streams(&folder),
         Command::Data(command) => data::data(&global, command),
         Command::Keys(command) => keys::keys(&load(&global, None)?, &global, command),

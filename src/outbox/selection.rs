@@ -45,8 +45,8 @@ pub fn label(folder: &Path) -> String {
 
 fn is_run(path: &Path) -> bool {
     // what they are is the caller's business; a link counts, so that it is found
-    let exists = |mark: &&str| path.join(mark).symlink_metadata().is_ok();
-    MARKS.iter().any(|mark| exists(&mark))
+    let exists = |mark: &str| path.join(mark).symlink_metadata().is_ok();
+    MARKS.iter().any(|mark| exists(mark))
 }
 
 fn runs_in(path: &Path) -> Result<Vec<PathBuf>, OutboxError> {

@@ -44,7 +44,7 @@ fn told(audit: &RunAudit) -> String {
 fn a_whole_run_is_consistent_and_its_report_is_the_same_wherever_it_lies() {
     let run = fixture::run(Some(fixture::signer()));
     let key = fixture::signer().public();
-    let first = audited_with(&run.folder, &[key.clone()]);
+    let first = audited_with(&run.folder, std::slice::from_ref(&key));
     assert_eq!(failed(&first), [""; 0], "{first:#?}");
     assert_eq!(first.verdict, RunVerdict::Consistent);
     assert_eq!(first.signed_by, Some(key.to_string()));
@@ -63,7 +63,7 @@ fn a_whole_run_is_consistent_and_its_report_is_the_same_wherever_it_lies() {
         std::fs::copy(file.path(), copy.join(file.file_name())).unwrap();
     }
     let reports = [&run.folder, &run.folder, &copy].map(|folder| {
-        let report = AuditReport::new(vec![audited_with(folder, &[key.clone()])]);
+        let report = AuditReport::new(vec![audited_with(folder, std::slice::from_ref(&key))]);
         (report.text(), serde_json::to_value(&report).unwrap())
     });
     assert_eq!(reports[0], reports[1]);
