@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use prism::bundle::{self, Limits};
+use prism::config::Config;
 use prism::pipeline::review_of;
 
 /// The fastest of several rounds: what the work costs when nothing disturbs it.
@@ -26,6 +27,7 @@ fn main() {
         .nth(1)
         .and_then(|n| n.parse().ok())
         .unwrap_or(20);
+    let config = Config::default();
     let limits = Limits::default();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
     let mut zips = Vec::new();
@@ -54,7 +56,7 @@ fn main() {
         });
         let whole = fastest(rounds, || {
             let bundle = bundle::open(zip, &limits).expect("an example");
-            black_box(review_of(&bundle));
+            black_box(review_of(&config, &bundle));
         });
         let unzip = fastest(rounds, || {
             black_box(bundle::open(zip, &limits).expect("an example"));

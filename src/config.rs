@@ -101,6 +101,8 @@ pub struct Corpus {
     pub tokenizers: PathBuf,
     /// Order of the scored stream: `file`, or `keyed`: by a key of each run that is published when the run is over.
     pub order: Order,
+    /// With `keyed`: this key (64 hexadecimal digits) instead of one of each run's own, to repeat a run.
+    pub order_key: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -298,6 +300,7 @@ impl Default for Corpus {
             root: "corpus".into(),
             tokenizers: "tokenizers".into(),
             order: Order::File,
+            order_key: None,
         }
     }
 }
@@ -497,6 +500,14 @@ impl Config {
                 })
             }
         };
+        if let Some(key) = &self.corpus.order_key {
+            range(
+                key.len() == 64 && key.bytes().all(|byte| byte.is_ascii_hexdigit()),
+                "corpus.order_key",
+                key,
+                "64 hexadecimal digits",
+            )?;
+        }
         let contest = &self.contest;
         range(
             (1..=8).contains(&self.run.world_size),

@@ -1,7 +1,9 @@
 //! The command line: arguments in, exit code out. stdout is data, stderr is for people.
 
+mod audit;
 mod data;
 mod explain;
+mod export;
 mod guarded;
 mod keys;
 mod output;
@@ -26,8 +28,8 @@ use prism::exit;
     about = "Measures untrusted learners honestly: zips in an inbox, bits per byte in an outbox."
 )]
 #[command(
-    after_help = "Exit codes: 0 done (whatever the verdicts), 1 `review` rejected something or `rescore --strict` could not \
-                        score something, 2 usage, 3 configuration, \
+    after_help = "Exit codes: 0 done (whatever the verdicts), 1 `review` rejected, `audit` doubts or `rescore --strict` could not score \
+                        something, 2 usage, 3 configuration, \
                         4 infrastructure (tried again on the next run), 5 another prism holds the outbox."
 )]
 struct Arguments {
@@ -100,6 +102,20 @@ enum Command {
     },
     /// Recompute scores of manifests and run folders.
     Rescore(rescore::Arguments),
+    /// Check run folders, wherever they were copied to, against everything that they say about themselves.
+    Audit(audit::Audit),
+    /// Make one archive of run folders: the same runs are the same bytes.
+    Export {
+        /// Run folders, or folders of them (an outbox).
+        #[arg(required = true)]
+        runs: Vec<PathBuf>,
+        /// `.tar.zst`, or `.tar`.
+        #[arg(long, value_name = "FILE")]
+        output: PathBuf,
+    },
+    /// The decoder of `audit`, in a process of its own.
+    #[command(name = "audit-streams", hide = true)]
+    AuditStreams { folder: PathBuf },
     /// Lock or verify a corpus.
     #[command(subcommand)]
     Data(data::Data),
@@ -159,6 +175,9 @@ fn dispatch(arguments: Arguments) -> Result<u8, Complaint> {
         }
         Command::Explain { rule, .. } => explain::explain(&global, rule.as_deref()),
         Command::Rescore(arguments) => rescore::rescore(&global, &arguments),
+        Command::Audit(arguments) => audit::audit(&load(&global, None)?, &global, &arguments),
+        Command::Export { runs, output } => export::export(&global, &runs, &output),
+        Command::AuditStreams { folder } => audit::streams(&folder),
         Command::Data(command) => data::data(&global, command),
         Command::Keys(command) => keys::keys(&load(&global, None)?, &global, command),
         Command::TokenizeGuarded => guarded::answer(),

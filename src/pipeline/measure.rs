@@ -10,6 +10,7 @@ use super::examine::ARCHIVE;
 use super::{preflight, publish};
 use crate::bundle::{self, Bundle};
 use crate::config::{Config, Order};
+use crate::digest;
 use crate::outbox::status::{Reason, State, Status, Verdict};
 use crate::outbox::{Outbox, OutboxError, secret};
 use crate::progress::RunProgress;
@@ -146,7 +147,13 @@ fn prepare(
     let key = secret::run_key(outbox, &status.submission_id, status.attempts)?;
     let order_key = match config.corpus.order {
         Order::File => None,
-        Order::Keyed => Some(secret::order_key(outbox, &status.submission_id)?),
+        Order::Keyed => match &config.corpus.order_key {
+            Some(key) => Some(key.clone()),
+            None => Some(digest::hex(&secret::order_key(
+                outbox,
+                &status.submission_id,
+            )?)),
+        },
     };
     let plan = RunPlan {
         submission_id: status.submission_id.clone(),
@@ -157,8 +164,8 @@ fn prepare(
         tokenizer: bundle.tokenizer.clone(),
         prism,
         folder: work,
-        audit_key: crate::digest::hex(&key),
-        order_key: order_key.map(|key| crate::digest::hex(&key)),
+        audit_key: digest::hex(&key),
+        order_key,
         config,
     };
     Ok(plan)

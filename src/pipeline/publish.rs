@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use serde_json::{Value, json};
@@ -14,7 +13,7 @@ use crate::bundle::Bundle;
 use crate::config::{Config, Device, recorded};
 use crate::dataset::manifest as corpus;
 use crate::dataset::tokenizer::BYTES;
-use crate::digest::{file_digest, sha256};
+use crate::digest::{file_digest, own_executable, sha256};
 use crate::outbox::schema::Schema;
 use crate::outbox::status::{Reason, State, Status, Verdict};
 use crate::outbox::{Outbox, OutboxError, atomic};
@@ -205,7 +204,7 @@ fn publish_circumstances(
     atomic::write_bytes_if_new(&folder.join(CORPUS_MANIFEST), &manifest)?;
 
     let mut executed = measured.digests.clone();
-    executed.insert("prism".to_owned(), own_digest().map_err(ours)?);
+    executed.insert("prism".to_owned(), own_executable().map_err(ours)?);
     if let Some(name) = measured.tokenizer.as_deref().filter(|name| *name != BYTES) {
         let path = plan.config.corpus.tokenizers.join(format!("{name}.json"));
         let digest = file_digest(&path).map_err(crate::outbox::at(&path))?;
@@ -215,13 +214,6 @@ fn publish_circumstances(
         config_sha256: sha256(&settings),
         executed,
     })
-}
-
-/// sha256 of the running executable, which scores. Read once: it is large.
-fn own_digest() -> Result<String, String> {
-    static DIGEST: OnceLock<Result<String, String>> = OnceLock::new();
-    let read = || file_digest(Path::new("/proc/self/exe")).map_err(|error| error.to_string());
-    DIGEST.get_or_init(read).clone()
 }
 
 /// Removes what an attempt that died had published: the next one may end without some of it.

@@ -85,6 +85,6 @@ pub fn score_run(
 }
 
 #[cfg(test)]
-mod run_fixture;
+pub(crate) mod run_fixture;
 #[cfg(test)]
 mod schema_tests;
