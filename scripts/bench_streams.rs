@@ -143,6 +143,7 @@ fn manifest(folder: &Path, id: &str) -> Result<String, ScoreError> {
         vocab_size: 4_096,
         bytes_per_token: 3.9,
         step0_nats: Some(8.3),
+        out_of_time: false,
         code: code_bits(b"def build_model(ctx): ...")?,
         checks: vec![Check {
             name: "prism:non-causal".to_owned(),
