@@ -19,6 +19,7 @@ mod measure;
 mod outbox;
 mod past;
 mod processes;
+mod proven_corpus;
 mod ranks;
 mod rescore;
 mod resources;
