@@ -39,3 +39,9 @@ bench-referee *arguments: build
 # Start-up of the commands that measure nothing, and the CPU of an idle watch.
 bench-startup *arguments: build
     {{ python }} scripts/bench_startup.py "$@"
+
+# Tokens per second and core, against the Python packages tokenizers and tiktoken (in an environment of their own).
+bench-tokenizers *arguments: build
+    test -x .venv-tokenizers/bin/python || {{ python }} -m venv .venv-tokenizers
+    .venv-tokenizers/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-bench.txt
+    .venv-tokenizers/bin/python scripts/bench_tokenizers.py "$@"

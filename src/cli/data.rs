@@ -29,6 +29,8 @@ pub enum Data {
         #[arg(long, default_value_t = 1_024)]
         docs_per_shard: usize,
     },
+    /// List the tokenizers of the contest; encode a text with them, or with one of your own.
+    Tokenizers(super::tokenizers::Tokenizers),
     /// Check every hash, count, id and order of a corpus.
     Verify {
         /// Folder that `prism data lock` made.
@@ -70,6 +72,10 @@ pub fn data(global: &Global, command: Data) -> Result<u8, Complaint> {
                     output::print(&text)?;
                 }
             }
+        }
+        Data::Tokenizers(asked) => {
+            let config = super::load(global, None)?;
+            return super::tokenizers::tokenizers(global, &config, &asked);
         }
         Data::Verify { root } => {
             let corpus = Corpus::open(&root).map_err(complaint)?;

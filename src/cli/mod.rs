@@ -7,6 +7,7 @@ mod rescore;
 mod review;
 mod run;
 mod schema;
+mod tokenizers;
 mod watch;
 
 use std::path::PathBuf;
@@ -83,7 +84,7 @@ enum Command {
         #[arg(long, value_enum, default_value_t = rescore::Scoring::Own)]
         scoring: rescore::Scoring,
     },
-    /// Lock or verify a corpus.
+    /// Lock or verify a corpus, or try tokenizers.
     #[command(subcommand)]
     Data(data::Data),
     /// Print the JSON Schema of a file that prism writes.
