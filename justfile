@@ -75,3 +75,9 @@ bench-score *arguments: build
 # `prism rescore` over run folders: --runs 10000 --steps 2000 [--folder DIR].
 bench-score-streams *arguments: build
     cargo bench --locked --profile dev --bench score_streams -- "$@"
+
+# Tokens per second and core, against the Python packages tokenizers and tiktoken (in an environment of their own).
+bench-tokenizers *arguments: build
+    test -x .venv-tokenizers/bin/python || {{ python }} -m venv .venv-tokenizers
+    .venv-tokenizers/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-bench.txt
+    .venv-tokenizers/bin/python scripts/bench_tokenizers.py "$@"

@@ -12,6 +12,7 @@ mod rescore_text;
 mod review;
 mod run;
 mod schema;
+mod tokenizers;
 mod watch;
 
 use std::path::PathBuf;
@@ -116,7 +117,7 @@ enum Command {
     /// The decoder of `audit`, in a process of its own.
     #[command(name = "audit-streams", hide = true)]
     AuditStreams { folder: PathBuf },
-    /// Lock or verify a corpus.
+    /// Lock or verify a corpus, or try tokenizers.
     #[command(subcommand)]
     Data(data::Data),
     /// Make or show the key that run folders are signed with.
