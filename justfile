@@ -55,3 +55,15 @@ review-realism *arguments: build
 # Time and memory of the review on the worst files that we know, at the size limit.
 bench-review-worst *arguments: build
     {{ python }} scripts/bench_review_worst.py "$@"
+
+# Static review against the bare parse of the same sources, on one core and on all; `ROUNDS ZIPS`.
+bench-review *arguments: build
+    cargo bench --locked --profile dev --bench review -- "$@"
+
+# One comparison with 100,000 earlier submissions.
+bench-duplicates *arguments:
+    cargo bench --locked --profile dev --bench duplicates -- "$@"
+
+# Fuzz the zip walk, the review and prism.yaml, some minutes each; `SECONDS [zip] [source] [manifest]`.
+fuzz *arguments:
+    cargo bench --locked --profile dev --bench fuzz -- "$@"
