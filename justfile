@@ -55,3 +55,23 @@ review-realism *arguments: build
 # Time and memory of the review on the worst files that we know, at the size limit.
 bench-review-worst *arguments: build
     {{ python }} scripts/bench_review_worst.py "$@"
+
+# `prism data verify` against sha256 alone on the same files and cores.
+bench-verify *arguments: build
+    {{ python }} scripts/bench_verify.py "$@"
+
+# Millions of hostile frames and conversations against the referee's side of the wire (cases of each of three properties).
+fuzz-wire cases="1000000":
+    PRISM_FUZZ_CASES={{ cases }} cargo test --locked --lib referee::wire_fuzz::fuzz
+
+# The zoo: honest learners and cheats through the referee, with a table of who was stopped by what (`--quick`: a few).
+zoo *arguments: build
+    {{ python }} scripts/zoo.py "$@"
+
+# `prism rescore`: manifests against a Python loop and against `cat | wc -c`, in pairs (--many N: peak of memory).
+bench-score *arguments: build
+    {{ python }} scripts/bench_score.py "$@"
+
+# `prism rescore` over run folders: --runs 10000 --steps 2000 [--folder DIR].
+bench-score-streams *arguments: build
+    cargo bench --locked --profile dev --bench score_streams -- "$@"

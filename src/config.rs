@@ -3,6 +3,8 @@
 //! The order of authority is: command line, `PRISM_…` environment variables, the file, the defaults here.
 //! `prism config` prints the result; unknown keys are errors, so that a typing slip never passes as a default.
 
+pub mod recorded;
+
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -30,6 +32,30 @@ pub struct Config {
     pub run: Run,
     pub sandbox: Sandbox,
     pub audit: Audit,
+    pub keys: Keys,
+    pub quarantine: Quarantine,
+}
+
+/// Who signs run folders.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Keys {
+    /// File of `prism keys generate`, readable by its owner alone; absent: runs are not signed.
+    pub signing_key: Option<PathBuf>,
+}
+
+/// Runs that are too good to be believed are held until a person has looked at them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Quarantine {
+    /// Prequential bits per byte below which a run is held; 0: none is.
+    pub floor_bpb: f64,
+    /// Run folders whose learning is believed: none is held for learning faster when the list is empty.
+    pub references: Vec<PathBuf>,
+    /// How much lower than the best reference's the bits per byte may be, at each eighth of the text.
+    pub margin_bpb: f64,
+    /// Submissions (ids) that a person has looked at: they are ranked.
+    pub accepted: Vec<String>,
 }
 
 /// When a file in the inbox counts as whole.
@@ -73,6 +99,15 @@ pub struct Corpus {
     pub root: PathBuf,
     /// Folder with `<name>.json` tokenizers, the shipped `prism-4096.json` among them.
     pub tokenizers: PathBuf,
+    /// Order of the scored stream: `file`, or `keyed`: by a key of each run that is published when the run is over.
+    pub order: Order,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Order {
+    File,
+    Keyed,
 }
 
 /// The geometry that every submission is told, and the limits of its own choices.
@@ -143,6 +178,8 @@ pub struct Run {
     pub build_s: u64,
     /// Longest wait for one prediction, in seconds.
     pub predict_s: u64,
+    /// Longest wait for all predictions of public text, of the twin's val, and of the held-out process, in seconds each.
+    pub evaluate_s: u64,
     /// Infrastructure failures before a submission ends as failed.
     pub max_attempts: u32,
 }
@@ -229,6 +266,8 @@ impl Default for Config {
             run: Run::default(),
             sandbox: Sandbox::default(),
             audit: Audit::default(),
+            keys: Keys::default(),
+            quarantine: Quarantine::default(),
         }
     }
 }
@@ -258,6 +297,7 @@ impl Default for Corpus {
         Self {
             root: "corpus".into(),
             tokenizers: "tokenizers".into(),
+            order: Order::File,
         }
     }
 }
@@ -309,6 +349,7 @@ impl Default for Run {
             startup_s: 180,
             build_s: 60,
             predict_s: 120,
+            evaluate_s: 600,
             max_attempts: 3,
         }
     }
@@ -324,6 +365,17 @@ impl Default for Sandbox {
             artifacts_bytes: 2 << 30,
             tmp_bytes: 1 << 30,
             log_bytes: 1 << 20,
+        }
+    }
+}
+
+impl Default for Quarantine {
+    fn default() -> Self {
+        Self {
+            floor_bpb: 0.5,
+            references: Vec::new(),
+            margin_bpb: 0.3,
+            accepted: Vec::new(),
         }
     }
 }
@@ -363,6 +415,8 @@ pub enum ConfigError {
         got: String,
         expected: &'static str,
     },
+    #[error("recorded settings: {reason}")]
+    Recorded { reason: String },
 }
 
 impl ConfigError {
@@ -379,6 +433,7 @@ impl ConfigError {
                 "names are PRISM_<SECTION>_<KEY>, as in PRISM_BUDGET_BYTES=1000000"
             }
             Self::Range { .. } => "mend the value in the configuration",
+            Self::Recorded { .. } => "use the version of prism that made the run",
         }
     }
 }
@@ -501,6 +556,17 @@ impl Config {
                 key,
                 &threshold,
                 "more than 0, at most 1",
+            )?;
+        }
+        for (key, bound) in [
+            ("quarantine.floor_bpb", self.quarantine.floor_bpb),
+            ("quarantine.margin_bpb", self.quarantine.margin_bpb),
+        ] {
+            range(
+                bound.is_finite() && bound >= 0.0,
+                key,
+                &bound,
+                "a number from 0",
             )?;
         }
         range(

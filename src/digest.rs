@@ -12,6 +12,11 @@ pub fn file_digest(path: &Path) -> std::io::Result<String> {
     Ok(hex(&hash.finalize()))
 }
 
+/// sha256 of bytes.
+pub fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
 /// Lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     bytes

@@ -16,3 +16,4 @@ pub mod referee;
 pub mod review;
 pub mod sandbox;
 pub mod score;
+pub mod signing;

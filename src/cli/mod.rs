@@ -2,8 +2,11 @@
 
 mod data;
 mod explain;
+mod guarded;
+mod keys;
 mod output;
 mod rescore;
+mod rescore_text;
 mod review;
 mod run;
 mod schema;
@@ -23,7 +26,8 @@ use prism::exit;
     about = "Measures untrusted learners honestly: zips in an inbox, bits per byte in an outbox."
 )]
 #[command(
-    after_help = "Exit codes: 0 done (whatever the verdicts), 1 `review` rejected something, 2 usage, 3 configuration, \
+    after_help = "Exit codes: 0 done (whatever the verdicts), 1 `review` rejected something or `rescore --strict` could not \
+                        score something, 2 usage, 3 configuration, \
                         4 infrastructure (tried again on the next run), 5 another prism holds the outbox."
 )]
 struct Arguments {
@@ -38,7 +42,7 @@ struct Global {
     /// Configuration file; `prism config` prints every setting.
     #[arg(long, global = true, env = "PRISM_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Form of what is printed on stdout.
+    /// Form of what is printed on stdout; sarif is for `review`, csv and parquet for `rescore`, markdown for `explain --all`.
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     format: Format,
     /// No progress on stderr.
@@ -54,6 +58,10 @@ enum Format {
     Sarif,
     /// Of `explain --all` only.
     Markdown,
+    /// Of `rescore` only.
+    Csv,
+    /// Of `rescore` only, into a file.
+    Parquet,
 }
 
 #[derive(Args, Clone)]
@@ -91,17 +99,13 @@ enum Command {
         all: bool,
     },
     /// Recompute scores of manifests and run folders.
-    Rescore {
-        /// Manifests (.json, .jsonl), run folders, or folders of either.
-        #[arg(required = true)]
-        paths: Vec<PathBuf>,
-        /// Rules: those of the run's own kind, or one version for all.
-        #[arg(long, value_enum, default_value_t = rescore::Scoring::Own)]
-        scoring: rescore::Scoring,
-    },
+    Rescore(rescore::Arguments),
     /// Lock or verify a corpus.
     #[command(subcommand)]
     Data(data::Data),
+    /// Make or show the key that run folders are signed with.
+    #[command(subcommand)]
+    Keys(keys::Keys),
     /// Print the JSON Schema of a file that prism writes.
     Schema {
         /// Its name; without one, the list of names.
@@ -109,6 +113,9 @@ enum Command {
     },
     /// Print the configuration in force.
     Config,
+    /// The process of a submission's own tokenizer; started by prism itself.
+    #[command(name = prism::dataset::tokenizer::guarded::COMMAND, hide = true)]
+    TokenizeGuarded,
 }
 
 /// An error as people read it: what, then what to do.
@@ -151,8 +158,10 @@ fn dispatch(arguments: Arguments) -> Result<u8, Complaint> {
             review::review(&load(&global, None)?, &global, &paths, source)
         }
         Command::Explain { rule, .. } => explain::explain(&global, rule.as_deref()),
-        Command::Rescore { paths, scoring } => rescore::rescore(&global, &paths, scoring),
+        Command::Rescore(arguments) => rescore::rescore(&global, &arguments),
         Command::Data(command) => data::data(&global, command),
+        Command::Keys(command) => keys::keys(&load(&global, None)?, &global, command),
+        Command::TokenizeGuarded => guarded::answer(),
         Command::Schema { name } => schema::schema(&global, name.as_deref()),
         Command::Config => {
             let config = load(&global, None)?;
@@ -162,15 +171,26 @@ fn dispatch(arguments: Arguments) -> Result<u8, Complaint> {
     }
 }
 
-/// Two forms are for one command each.
+/// Some forms are for one command each.
 fn check_format(format: Format, command: &Command) -> Result<(), Complaint> {
-    let only = match format {
+    let (fits, only) = match format {
         Format::Text | Format::Json => return Ok(()),
-        Format::Sarif if matches!(command, Command::Review { .. }) => return Ok(()),
-        Format::Markdown if matches!(command, Command::Explain { all: true, .. }) => return Ok(()),
-        Format::Sarif => "--format sarif is a form of `prism review`",
-        Format::Markdown => "--format markdown is a form of `prism explain --all`",
+        Format::Sarif => (
+            matches!(command, Command::Review { .. }),
+            "--format sarif is a form of `prism review`",
+        ),
+        Format::Markdown => (
+            matches!(command, Command::Explain { all: true, .. }),
+            "--format markdown is a form of `prism explain --all`",
+        ),
+        Format::Csv | Format::Parquet => (
+            matches!(command, Command::Rescore(_)),
+            "--format csv and parquet are forms of `prism rescore`",
+        ),
     };
+    if fits {
+        return Ok(());
+    }
     Err(Complaint::new(
         exit::USAGE,
         only,

@@ -20,21 +20,19 @@ pub struct TokenStream {
     pub text_bytes: u64,
     pub documents: u64,
     end_of_text: u32,
+    document_ends: Vec<usize>,
 }
 
 impl TokenStream {
     /// Encodes documents in order. The bytes of the ids are the bytes of the documents, or it is an error.
     pub fn new(documents: &[Document], tokenizer: &Tokenizer) -> Result<Self, DatasetError> {
-        use rayon::prelude::*;
-        let parts: Vec<Vec<u32>> = documents
-            .par_iter()
-            .map(|document| tokenizer.encode(document))
-            .collect::<Result<_, _>>()?;
-        let mut ids = Vec::with_capacity(parts.iter().map(|part| part.len() + 1).sum());
-        for part in parts {
-            ids.extend(part);
+        let mut ids = Vec::new();
+        let mut document_ends = Vec::with_capacity(documents.len());
+        tokenizer.encode_all(documents, &mut |document| {
+            ids.extend(document);
             ids.push(tokenizer.end_of_text());
-        }
+            document_ends.push(ids.len());
+        })?;
         Ok(Self {
             ids,
             bytes_of: (0..tokenizer.size())
@@ -46,11 +44,17 @@ impl TokenStream {
                 .sum(),
             documents: documents.len() as u64,
             end_of_text: tokenizer.end_of_text(),
+            document_ends,
         })
     }
 
     pub fn tokens(&self) -> usize {
         self.ids.len()
+    }
+
+    /// Where each document ends among the ids, its end-of-text included.
+    pub fn document_ends(&self) -> &[usize] {
+        &self.document_ends
     }
 
     /// UTF-8 bytes of one id.
@@ -129,6 +133,21 @@ impl Lanes<'_> {
     /// Steps in which every position is charged; these are trained on.
     pub fn full_steps(&self) -> usize {
         self.full_steps
+    }
+
+    /// How many lanes there are.
+    pub fn count(&self) -> usize {
+        self.lanes.len()
+    }
+
+    /// Place among the ids of the first one in `lane` that the first `steps` steps did not charge.
+    pub fn charged(&self, lane: usize, steps: usize) -> usize {
+        let lane = &self.lanes[lane];
+        // The first step charges the lane's first token, too.
+        match steps {
+            0 => lane.start,
+            steps => (lane.start + 1 + steps * self.seq_len).min(lane.end),
+        }
     }
 
     /// Whether there is a last, partial step after the full ones.

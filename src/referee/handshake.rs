@@ -16,6 +16,7 @@ use super::measured::Environment;
 use super::plan::RunPlan;
 use super::sources;
 use super::wire::{self, FromReferee, FromRunner};
+use crate::config::Device;
 use crate::sandbox::{self, Command, Running, python};
 
 /// A phase that runs: its wall, and one connection per rank, in order of rank.
@@ -100,6 +101,19 @@ pub fn start(
                  protocol {}",
                 wire::PROTOCOL
             )));
+        }
+        // What fell back to the CPU would be measured as something else than what was asked for.
+        let expected = plan.config.run.device.torch_name(rank);
+        if plan.config.run.device == Device::Cuda && device != expected {
+            return Err(Stop::Infrastructure {
+                message: format!(
+                    "rank {rank} of the {} process has the device {:?}, expected {expected}",
+                    phase.name(),
+                    wire::clipped(&device)
+                ),
+                hint: "run.device: cuda needs one working GPU for each of run.world_size ranks, visible inside the sandbox"
+                    .to_owned(),
+            });
         }
         let environment = Environment {
             python: wire::clipped(&python),
@@ -189,7 +203,7 @@ fn plan_frame(
             "sequence_length": config.contest.sequence_length,
             "max_parameters": config.contest.max_parameters,
             "seed": config.contest.seed,
-            "data_dir": command.inside(&data_dir(plan)),
+            "data_dir": command.inside(&data_dir(plan, phase)),
             "artifacts_dir": command.inside(&command.artifacts),
             "device": config.run.device.torch_name(rank),
             "rank": rank,

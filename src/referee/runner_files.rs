@@ -17,6 +17,7 @@ pub const RUNNER_FILES: &[(&str, &str)] = &[
     runner_file!("prism_runner/blackboard.py"),
     runner_file!("prism_runner/census.py"),
     runner_file!("prism_runner/failure.py"),
+    runner_file!("prism_runner/past.py"),
     runner_file!("prism_runner/predict.py"),
     runner_file!("prism_runner/project.py"),
     runner_file!("prism_runner/reference_tokenizer.py"),

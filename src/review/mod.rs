@@ -16,9 +16,11 @@ mod decode;
 mod distributed;
 mod entropy;
 mod finding;
+mod fingerprints;
 mod flow;
 mod graph;
 mod limits;
+mod metadata;
 mod normalise;
 mod origin;
 mod parse;
@@ -44,7 +46,9 @@ use serde::Serialize;
 pub use catalogue::{RULES, Rule, Severity};
 pub use distributed::{DistributedPolicy, DistributedReport};
 pub use finding::Finding;
+pub use fingerprints::{FINGERPRINT_VERSION, Fingerprints, Gram};
 pub use graph::ArchitectureGraph;
+pub use metadata::{ArchitectureMetadata, RoleFiles, metadata};
 pub use normalise::{NormaliseError, normalised_source};
 pub use render::render;
 pub use sarif::{SarifLog, Subject};
@@ -73,6 +77,8 @@ const NO_ROLES: Roles<'static> = Roles {
 pub enum Verdict {
     Accepted,
     Rejected,
+    /// Accepted by the rules, and too much like an earlier submission under a policy that leaves it to the operator.
+    Held,
 }
 
 /// What was read of one file.
@@ -100,6 +106,9 @@ pub struct Review {
     /// The contract for several ranks; absent when nobody asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub distributed: Option<DistributedReport>,
+    /// What an accepted submission is recognised by.
+    #[serde(skip)]
+    pub fingerprints: Fingerprints,
 }
 
 /// What an operator decides about a review.
@@ -162,6 +171,7 @@ fn examine(files: &BTreeMap<String, Vec<u8>>, contract: Option<(&Roles<'_>, Poli
         files: reports,
         architecture_graph: inspection.graph,
         distributed: inspection.distributed,
+        fingerprints: inspection.fingerprints,
     }
 }
 
@@ -184,6 +194,23 @@ pub fn ast_digests(files: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, String
         .unwrap_or_default()
 }
 
+/// The fingerprints alone, of a submission that was reviewed before; nothing if it cannot be read.
+pub fn fingerprints(files: &BTreeMap<String, Vec<u8>>, roles: &Roles<'_>) -> Option<Fingerprints> {
+    let taken = on_deep_stack(|| {
+        catch_unwind(AssertUnwindSafe(|| {
+            let mut decoded = Vec::new();
+            for (path, bytes) in files.iter().filter(|(path, _)| path.ends_with(".py")) {
+                decoded.push(read(path, bytes).ok()?);
+            }
+            let bundle = Bundle::new(sources_of(&decoded), *roles);
+            let tokens: Vec<_> = decoded.iter().map(|file| &file.module.tokens).collect();
+            let graph = graph::build(&bundle);
+            Some(fingerprints::take(&bundle, &tokens, &graph, files))
+        }))
+    });
+    taken?.ok()?
+}
+
 /// Runs `work` in a thread whose stack holds the deepest tree that the limits let through.
 fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
     std::thread::scope(|scope| {
@@ -204,6 +231,7 @@ struct Inspection {
     digests: BTreeMap<String, String>,
     graph: ArchitectureGraph,
     distributed: Option<DistributedReport>,
+    fingerprints: Fingerprints,
 }
 
 impl Inspection {
@@ -256,16 +284,10 @@ fn inspect(
             }
         }
     }
-    let sources = decoded
-        .iter()
-        .map(|file| SourceFile {
-            path: file.path,
-            text: &file.text,
-            body: &file.module.body,
-            scopes: ScopeTable::build(&file.module.body),
-        })
-        .collect();
-    let bundle = Bundle::new(sources, contract.map_or(NO_ROLES, |(roles, _)| *roles));
+    let bundle = Bundle::new(
+        sources_of(&decoded),
+        contract.map_or(NO_ROLES, |(roles, _)| *roles),
+    );
     if let Some((roles, _)) = contract {
         inspection
             .findings
@@ -313,7 +335,24 @@ fn inspect(
         ));
     }
     inspection.graph = graph::build(&bundle);
+    let is_rejected = |finding: &Finding| finding.severity == Severity::Reject;
+    if contract.is_some() && !inspection.findings.iter().any(is_rejected) {
+        let tokens: Vec<_> = decoded.iter().map(|file| &file.module.tokens).collect();
+        inspection.fingerprints = fingerprints::take(&bundle, &tokens, &inspection.graph, files);
+    }
     inspection
+}
+
+fn sources_of<'a>(decoded: &'a [Decoded<'_>]) -> Vec<SourceFile<'a>> {
+    decoded
+        .iter()
+        .map(|file| SourceFile {
+            path: file.path,
+            text: &file.text,
+            body: &file.module.body,
+            scopes: ScopeTable::build(&file.module.body),
+        })
+        .collect()
 }
 
 /// Decodes and parses one file.

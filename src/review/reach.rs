@@ -47,12 +47,22 @@ pub struct Use<'a> {
     pub in_lambda: bool,
 }
 
+/// A piece of a unit, in the order of the source.
+#[derive(Clone, Copy)]
+pub enum Part<'a> {
+    Statement(&'a Stmt),
+    /// A whole expression that stands directly in a statement.
+    Expression(&'a Expr),
+}
+
 /// What is reached from the entry points.
 #[derive(Default)]
 pub struct Reached<'a> {
     pub units: Vec<Unit<'a>>,
     /// Calls, attributes and names that are read, in the order of the walk.
     pub uses: Vec<Use<'a>>,
+    /// The units' content, with the unit's number ([`Extent::Needed`] only).
+    pub parts: Vec<(usize, Part<'a>)>,
     /// Values of module-level names that are read, with their files ([`Extent::Needed`] only).
     pub globals: Vec<(usize, &'a Expr)>,
 }
@@ -203,6 +213,7 @@ impl<'a> Reacher<'_, 'a> {
             scope: unit.scope,
             on_main: false,
             kind: ScopeKind::Function,
+            is_content: self.extent == Extent::Needed,
             reacher: self,
         };
         match unit.definition {
@@ -294,6 +305,7 @@ impl<'a> Reacher<'_, 'a> {
                         scope: 0,
                         on_main,
                         kind: ScopeKind::Function,
+                        is_content: false,
                         reacher: self,
                     };
                     walk.expression(value);
@@ -311,6 +323,8 @@ struct UnitWalk<'r, 'b, 'a> {
     scope: ScopeId,
     on_main: bool,
     kind: ScopeKind,
+    /// What is walked belongs to the unit's content.
+    is_content: bool,
     reacher: &'r mut Reacher<'b, 'a>,
 }
 
@@ -348,6 +362,10 @@ impl<'a> UnitWalk<'_, '_, 'a> {
     }
 
     fn expression(&mut self, expression: &'a Expr) {
+        if self.is_content {
+            let part = (self.number, Part::Expression(expression));
+            self.reacher.reached.parts.push(part);
+        }
         let mut scan = Scan {
             walk: self,
             lambdas: 0,
@@ -403,6 +421,12 @@ impl<'a> Flow<'a> for UnitWalk<'_, '_, 'a> {
     fn statement(&mut self, statement: &'a Stmt, on_main: bool) {
         self.on_main = on_main;
         let skips_unread = self.kind == ScopeKind::Module && self.reacher.extent == Extent::Needed;
+        if self.is_content
+            && !(skips_unread && matches!(statement, Stmt::Assign(_) | Stmt::AnnAssign(_)))
+        {
+            let part = (self.number, Part::Statement(statement));
+            self.reacher.reached.parts.push(part);
+        }
         match statement {
             Stmt::FunctionDef(def) => self.function(&def.name, &def.decorator_list, &def.args),
             Stmt::AsyncFunctionDef(def) => self.function(&def.name, &def.decorator_list, &def.args),

@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustix::fs::{Mode, OFlags};
 use safetensors::tensor::Metadata;
 
-use super::{append, check_cap, evaluate, heldout_geometry, take_built};
+use super::{append, check_cap, evaluate, evaluation_patience, heldout_geometry, take_built};
 use crate::config::Config;
 use crate::dataset::stream::{Batch, TokenStream};
 use crate::referee::connection::{Stop, explain};
@@ -47,7 +47,6 @@ pub fn evaluate_trained(
     loss: &mut dyn Loss,
     journal: &mut Journal,
 ) -> Result<CheckResult, Stop> {
-    let patience = Duration::from_secs(config.run.predict_s);
     let result = (|| {
         let Some(connection) = started.connections.first_mut() else {
             return Err(Stop::infrastructure(
@@ -56,6 +55,7 @@ pub fn evaluate_trained(
         };
         let parameters = take_built(connection, Duration::from_secs(config.run.build_s))?;
         check_cap(parameters, config.contest.max_parameters)?;
+        let patience = evaluation_patience(&config.run);
         let mut scratch = Prediction::default();
         let vocab_size = trained.geometry.vocab_size;
         connection.attach(trained.geometry)?;
@@ -65,7 +65,8 @@ pub fn evaluate_trained(
             evidence: "no batch was trained on: nothing to compare".to_owned(),
         };
         if let Some((batch, live)) = trained.check {
-            step::predict(connection, vocab_size, batch, loss, patience, &mut scratch)?;
+            let wait = patience.now();
+            step::predict(connection, vocab_size, batch, loss, wait, &mut scratch)?;
             let difference = live.largest_difference_nats(&scratch);
             check.passed = difference <= config.audit.tolerance_nats;
             check.evidence = format!(
@@ -75,7 +76,8 @@ pub fn evaluate_trained(
             );
         }
         for (index, batch) in trained.tail.iter().enumerate() {
-            step::predict(connection, vocab_size, batch, loss, patience, &mut scratch)?;
+            let wait = patience.now();
+            step::predict(connection, vocab_size, batch, loss, wait, &mut scratch)?;
             let charge = step::charge_batch(batch, &scratch.nats, vocab_size, trained.stream);
             append(journal, HeldoutRole::TrainTail, index, &charge)?;
         }

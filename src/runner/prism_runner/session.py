@@ -15,7 +15,7 @@ from torch import nn
 
 from prism_challenge.evaluator.interface import PrismBatch, PrismContext
 
-from . import census, failure, predict, project, seeds, sources, weights
+from . import census, failure, past, predict, project, seeds, sources, weights
 from .blackboard import Blackboard, attach
 from .reference_tokenizer import BpeTokenizer, ByteTokenizer, Shelf
 from .wire import Channel, ChannelClosed, ProtocolError
@@ -54,6 +54,9 @@ class Session:
         self._stage = "import"
         self._phase: str = plan["phase"]
 
+        if self._ctx.device.startswith("cuda"):
+            # NCCL and every tensor made on "cuda" take the current device: each rank has its own.
+            torch.cuda.set_device(self._ctx.device)
         seeds.force(self._ctx.seed)
         torch.set_num_threads(plan["threads"])
         if plan["determinism"]:
@@ -85,6 +88,12 @@ class Session:
     def reference_tokenizer(self, name: str) -> ByteTokenizer | BpeTokenizer:
         """The tokenizer of that name; always the same object."""
         return self._shelf.get(name)
+
+    def past_documents(self) -> Iterator[str]:
+        """The texts of `data_dir`, as it is now."""
+        if self._ctx.data_dir is None:
+            raise ProtocolError("plan without a data_dir")
+        return past.documents(self._ctx.data_dir)
 
     def iter_train_batches(
         self, model: nn.Module, batch_size: int, seq_len: int | None, tokenizer: object
@@ -197,8 +206,19 @@ class Session:
             self._blackboard = attach(frame, self._channel.take_fd())
         elif frame["kind"] == "predict":
             self._predict(frame)
+        elif frame["kind"] == "census":
+            self._count()
         else:
             raise ProtocolError(f"frame {frame['kind']!r} is not expected here")
+
+    def _count(self) -> None:
+        if self._model is None:
+            raise ProtocolError("census without a model")
+        try:
+            entries = census.count_tensors(self._model, [self._namespace])
+        except BaseException as error:
+            failure.report(self._channel, self._project_dir, "forward", error)
+        self._channel.send("counted", tensors=census.fit_frame(entries))
 
     def _predict(self, frame: dict[str, Any]) -> None:
         board, model = self._blackboard, self._model
