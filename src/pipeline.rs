@@ -9,6 +9,7 @@ mod measure;
 mod preflight;
 mod publish;
 mod quarantine;
+mod seeds;
 
 use rayon::prelude::*;
 

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use super::examine::ARCHIVE;
 use super::publish;
+use super::seeds;
 use crate::bundle::{self, Bundle};
 use crate::config::Config;
 use crate::outbox::status::{Reason, State, Status, Verdict};
@@ -96,8 +97,15 @@ fn attempt(
     status.reason = None;
     status.advance(State::Measuring, SystemTime::now());
     status.write(outbox)?;
+    let seeds = seeds::measure(config, outbox, status, &bundle, work, news)?;
+    let plan = if seeds.is_empty() {
+        plan
+    } else {
+        remove(work)?;
+        prepare(config, outbox, status, &bundle, work)?
+    };
     let measured = run_referee(config, &plan, news)?;
-    publish::publish(outbox, status, &bundle, &plan, &measured, config)?;
+    publish::publish(outbox, status, &bundle, &plan, &measured, config, &seeds)?;
     Ok(())
 }
 
@@ -116,7 +124,7 @@ fn stored_bundle(
 }
 
 /// Unpacks the bundle into the run's own folder and writes the plan.
-fn prepare(
+pub(super) fn prepare(
     config: &Config,
     outbox: &Outbox,
     status: &Status,
@@ -150,7 +158,7 @@ fn prepare(
     Ok(plan)
 }
 
-fn run_referee(
+pub(super) fn run_referee(
     config: &Config,
     plan: &RunPlan,
     news: &mut RunProgress<'_>,
@@ -221,7 +229,7 @@ pub fn referee_executable(config: &Config) -> Result<PathBuf, MeasureFailure> {
 }
 
 /// Removes a run's folder with everything that a submission left in it.
-fn remove(work: &Path) -> Result<(), OutboxError> {
+pub(super) fn remove(work: &Path) -> Result<(), OutboxError> {
     match fs::remove_dir_all(work) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::measure::MeasureFailure;
 use super::quarantine;
+use super::seeds::{self, SeedRun};
 use crate::bundle::Bundle;
 use crate::config::{Config, Device};
 use crate::outbox::schema::Schema;
@@ -36,6 +37,7 @@ pub fn publish(
     plan: &RunPlan,
     measured: &Measured,
     config: &Config,
+    seeds: &[SeedRun],
 ) -> Result<(), MeasureFailure> {
     let folder = outbox.submission(&status.submission_id);
     let has_stream = publish_streams(plan, &folder)?;
@@ -70,7 +72,10 @@ pub fn publish(
                 measured.model_params,
             ) {
                 Ok(scored) => {
-                    let manifest = manifest(status, plan, measured, config, &scored);
+                    let mut manifest = manifest(status, plan, measured, config, &scored);
+                    if !seeds.is_empty() {
+                        manifest["seeds"] = seeds::block(config.contest.seed, &scored, seeds);
+                    }
                     atomic::write_json(&folder.join(MANIFEST), Schema::RunManifest, &manifest)?;
                     let held = quarantine::reason(config, &status.submission_id, &folder)
                         .map_err(|error| ours(error.to_string()))?;
@@ -105,7 +110,7 @@ fn reason(rule_id: &str, message: &str, hint: &str) -> Reason {
     }
 }
 
-fn ours(message: String) -> MeasureFailure {
+pub(super) fn ours(message: String) -> MeasureFailure {
     MeasureFailure::Infrastructure {
         message,
         hint: "the submission is tried again on the next run".to_owned(),
@@ -113,7 +118,7 @@ fn ours(message: String) -> MeasureFailure {
 }
 
 /// Journals become parquet files. Whether there is an online stream at all.
-fn publish_streams(plan: &RunPlan, folder: &Path) -> Result<bool, MeasureFailure> {
+pub(super) fn publish_streams(plan: &RunPlan, folder: &Path) -> Result<bool, MeasureFailure> {
     let path = plan.folder.join(ONLINE_JOURNAL);
     let online: Vec<OnlineRow> = rows(&path)?;
     let mut heldout: Vec<HeldoutRow> = rows(&plan.folder.join(HELDOUT_JOURNAL))?;
@@ -166,7 +171,10 @@ fn publish_logs(outbox: &Outbox, plan: &RunPlan, folder: &Path) -> Result<(), Ou
 }
 
 /// The facts that, with the streams, determine the score.
-fn measurement(bundle: &Bundle, measured: &Measured) -> Result<MeasurementBlock, String> {
+pub(super) fn measurement(
+    bundle: &Bundle,
+    measured: &Measured,
+) -> Result<MeasurementBlock, String> {
     let source = review::normalised_source(&bundle.files).map_err(|error| error.to_string())?;
     Ok(MeasurementBlock {
         vocab_size: measured.vocab_size,

@@ -20,5 +20,6 @@ mod rescore;
 mod resume;
 mod shards;
 mod submissions;
+mod uncertainty;
 mod watch;
 mod zips;
