@@ -104,7 +104,7 @@ pub fn rescore(paths: &[PathBuf], options: &Options) -> RescoreReport {
             Work::Done(outcome) => rows.push(Some(outcome)),
             Work::Skip => skipped += 1,
             Work::AddUp(run) => {
-                waiting.push((rows.len(), *run));
+                waiting.push((rows.len(), run));
                 rows.push(None);
             }
             Work::Lines(path) => manifest_lines::for_each_batch(&path, |batch| {
@@ -183,7 +183,7 @@ enum Work {
     Done(RescoreOutcome),
     Skip,
     Lines(PathBuf),
-    AddUp(Box<Run>),
+    AddUp(Run),
 }
 
 struct Run {
@@ -224,7 +224,7 @@ fn look_at_run(folder: PathBuf, options: &Options, room: &mut Vec<u8>) -> Work {
     let (index, tolerance) = (options.index.as_ref(), options.tolerance);
     let mut head = match Head::take(&mut manifest, stem(&folder), shown, index, tolerance) {
         Ok(head) => head,
-        Err(outcome) => return Work::Done(outcome),
+        Err(failure) => return Work::Done(RescoreOutcome::Failed(failure)),
     };
     let status = folder.join(STATUS_FILE);
     if status.is_file() {
@@ -245,11 +245,11 @@ fn look_at_run(folder: PathBuf, options: &Options, room: &mut Vec<u8>) -> Work {
     let reasons = match serde_json::from_value::<RecordedMeasurement>(measurement) {
         Ok(RecordedMeasurement { facts, streams }) => match streams.check(&folder) {
             Ok(()) => {
-                return Work::AddUp(Box::new(Run {
+                return Work::AddUp(Run {
                     head,
                     folder,
                     facts,
-                }));
+                });
             }
             Err(error) => error.reasons(),
         },
@@ -279,7 +279,7 @@ fn score_manifest(
     let (index, tolerance) = (options.index.as_ref(), options.tolerance);
     let head = match Head::take(&mut manifest, name, path, index, tolerance) {
         Ok(head) => head,
-        Err(outcome) => return outcome,
+        Err(failure) => return RescoreOutcome::Failed(failure),
     };
     let needs = |rules: &str, what: &str| vec![format!("{rules} needs {what}")];
     let reasons = match (manifest_file::schema_version(&manifest), options.scoring) {
