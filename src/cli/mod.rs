@@ -90,6 +90,9 @@ enum Command {
     },
     /// Recompute scores of manifests and run folders.
     Rescore(rescore::Arguments),
+    /// What `rescore` starts to read streams that may be forged.
+    #[command(name = rescore::SUM_STREAMS, hide = true)]
+    SumStreams,
     /// Lock or verify a corpus.
     #[command(subcommand)]
     Data(data::Data),
@@ -154,6 +157,7 @@ fn dispatch(arguments: Arguments) -> Result<u8, Complaint> {
         Command::Watch(folders) => watch::watch(&load(&global, Some(&folders))?, &global),
         Command::Review { paths } => review::review(&load(&global, None)?, &global, &paths),
         Command::Rescore(arguments) => rescore::rescore(&global, &arguments),
+        Command::SumStreams => rescore::sum_streams(),
         Command::Data(command) => data::data(&global, command),
         Command::Schema { name } => schema::schema(&global, name.as_deref()),
         Command::Config => {

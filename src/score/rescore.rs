@@ -22,6 +22,7 @@ use super::paired::Curve;
 use super::rescore_row::{Head, failure};
 pub use super::rescore_row::{RescoreFailure, RescoreOutcome, RescoreRow};
 use super::standings::{EpochStanding, by_epoch};
+use super::stream_child::totals_in_children;
 use super::ties;
 use super::totals::{RunTotals, totals_of_each};
 use super::{json, v1, v2, v3};
@@ -56,6 +57,9 @@ pub struct Options {
     pub epoch_seconds: Option<u64>,
     /// Mark neighbours on the leaderboards that their streams do not tell apart.
     pub ties: bool,
+    /// The program, and its argument, that adds up streams out of this process ([`super::stream_child`]); none: in it,
+    /// which a forged stream can end.
+    pub stream_helper: Option<(PathBuf, &'static str)>,
 }
 
 impl Default for Options {
@@ -66,6 +70,7 @@ impl Default for Options {
             index: None,
             epoch_seconds: None,
             ties: false,
+            stream_helper: None,
         }
     }
 }
@@ -120,7 +125,11 @@ pub fn rescore(paths: &[PathBuf], options: &Options) -> RescoreReport {
         .iter()
         .map(|(_, run)| (run.head.submission_id().to_owned(), run.folder.clone()))
         .collect();
-    for ((place, run), sums) in waiting.into_iter().zip(totals_of_each(&folders)) {
+    let sums = match &options.stream_helper {
+        Some((program, argument)) => totals_in_children(program, &[*argument], &folders),
+        None => totals_of_each(&folders),
+    };
+    for ((place, run), sums) in waiting.into_iter().zip(sums) {
         rows[place] = Some(score_run(run, sums));
     }
     report(rows.into_iter().flatten().collect(), skipped, options)
