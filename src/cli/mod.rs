@@ -103,6 +103,9 @@ enum Command {
     },
     /// Recompute scores of manifests and run folders.
     Rescore(rescore::Arguments),
+    /// What `rescore` starts to read streams that may be forged.
+    #[command(name = rescore::SUM_STREAMS, hide = true)]
+    SumStreams,
     /// Check run folders, wherever they were copied to, against everything that they say about themselves.
     Audit(audit::Audit),
     /// Make one archive of run folders: the same runs are the same bytes.
@@ -179,6 +182,7 @@ fn dispatch(arguments: Arguments) -> Result<u8, Complaint> {
         Command::Audit(arguments) => audit::audit(&load(&global, None)?, &global, &arguments),
         Command::Export { runs, output } => export::export(&global, &runs, &output),
         Command::AuditStreams { folder } => audit::streams(&folder),
+        Command::SumStreams => rescore::sum_streams(),
         Command::Data(command) => data::data(&global, command),
         Command::Keys(command) => keys::keys(&load(&global, None)?, &global, command),
         Command::TokenizeGuarded => guarded::answer(),

@@ -28,6 +28,7 @@ mod review;
 mod shards;
 mod submissions;
 mod tokenizers;
+mod uncertainty;
 mod watch;
 mod zips;
 mod zoo;
