@@ -3,6 +3,7 @@
 //! One executable, so that measured runs take turns ([`contest::turn`]): two at a time would disturb each other's budgets.
 //! Isolation is `bwrap` where it works and `none`, asked for by name, where it does not; stderr says which.
 
+mod audit;
 mod bad_input;
 mod cli;
 mod contest;
