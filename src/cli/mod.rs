@@ -7,6 +7,7 @@ mod export;
 mod guarded;
 mod keys;
 mod output;
+mod plot;
 mod rescore;
 mod rescore_text;
 mod review;
@@ -117,6 +118,18 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         output: PathBuf,
     },
+    /// Draw bits per byte against bytes of text, several runs in one picture.
+    Plot {
+        /// Run folders, or folders of them (an outbox).
+        #[arg(required = true)]
+        runs: Vec<PathBuf>,
+        /// `.svg` or `.png`.
+        #[arg(long, value_name = "FILE")]
+        output: PathBuf,
+        /// Scale of the bytes.
+        #[arg(long, value_enum, default_value_t = plot::Axis::Log)]
+        x: plot::Axis,
+    },
     /// The decoder of `audit`, in a process of its own.
     #[command(name = "audit-streams", hide = true)]
     AuditStreams { folder: PathBuf },
@@ -181,6 +194,7 @@ fn dispatch(arguments: Arguments) -> Result<u8, Complaint> {
         Command::Rescore(arguments) => rescore::rescore(&global, &arguments),
         Command::Audit(arguments) => audit::audit(&load(&global, None)?, &global, &arguments),
         Command::Export { runs, output } => export::export(&global, &runs, &output),
+        Command::Plot { runs, output, x } => plot::plot(&global, &runs, &output, x),
         Command::AuditStreams { folder } => audit::streams(&folder),
         Command::SumStreams => rescore::sum_streams(),
         Command::Data(command) => data::data(&global, command),
