@@ -38,6 +38,8 @@ pub enum Data {
         #[arg(long, default_value_t = 1_024, value_parser = clap::value_parser!(u64).range(1..))]
         docs_per_shard: u64,
     },
+    /// List the tokenizers of the contest; encode a text with them, or with one of your own.
+    Tokenizers(super::tokenizers::Tokenizers),
     /// Check every hash, count, id and order of a corpus, and write the proof that a run asks for.
     Verify {
         /// Folder that `prism data lock` made, or a locked corpus of the contest.
@@ -91,8 +93,12 @@ pub fn data(global: &Global, command: Data) -> Result<u8, Complaint> {
             let report = lock(&options, &progress).map_err(complaint)?;
             match global.format {
                 Format::Json => output::json(&report)?,
-                Format::Text => output::print(&lock_text(&report))?,
+                _ => output::print(&lock_text(&report))?,
             }
+        }
+        Data::Tokenizers(asked) => {
+            let config = super::load(global, None)?;
+            return super::tokenizers::tokenizers(global, &config, &asked);
         }
         Data::Verify { root, splits } => {
             let corpus = Corpus::open(&root).map_err(complaint)?;
@@ -108,7 +114,7 @@ pub fn data(global: &Global, command: Data) -> Result<u8, Complaint> {
             }
             match global.format {
                 Format::Json => output::json(&report)?,
-                Format::Text => output::print(&format!(
+                _ => output::print(&format!(
                     "{} is as its manifest says: {} documents in {} shards, {} bytes ({})\n",
                     root.display(),
                     report.documents,

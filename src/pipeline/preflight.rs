@@ -1,6 +1,7 @@
 //! What every run needs, looked at once before the first: a fault here is the operator's and costs no submission an attempt.
 
 use super::measure::{MeasureFailure, referee_executable};
+use super::quarantine;
 use crate::config::Config;
 use crate::dataset::DatasetError;
 use crate::dataset::manifest::{Corpus, OPEN_FOLDER, Split};
@@ -8,11 +9,16 @@ use crate::dataset::proof;
 use crate::dataset::tokenizer::{self, Tokenizer};
 use crate::sandbox::{self, SandboxError, python};
 
-/// Checks the corpus's proof, the tokenizers, python, the sandbox and the measuring executable.
+/// Checks the corpus's proof, the tokenizers, python, the sandbox, the runs that others are compared with, and the measuring
+/// executable.
 pub fn preflight(config: &Config) -> Result<(), MeasureFailure> {
     referee_executable(config)?;
     python::discover(&config.run.python).map_err(sandbox_failure)?;
     sandbox::available(config.sandbox.isolation).map_err(sandbox_failure)?;
+    quarantine::references(&config.quarantine).map_err(|error| MeasureFailure::Infrastructure {
+        message: format!("quarantine.references: {error}"),
+        hint: error.hint().to_owned(),
+    })?;
     tokenizers(config).map_err(dataset_failure)?;
     corpus(config)
 }

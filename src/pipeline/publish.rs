@@ -1,5 +1,6 @@
 //! From a finished run to files in the outbox: streams, log, manifest, verdict. Each appears whole; the status comes last.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
@@ -7,14 +8,20 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 
 use super::measure::MeasureFailure;
+use super::quarantine;
+use super::seeds::{self, SeedRun};
 use crate::bundle::Bundle;
-use crate::config::{Config, Device};
+use crate::config::{Config, Device, recorded};
+use crate::dataset::manifest as corpus;
+use crate::dataset::tokenizer::{BYTES, OWN};
+use crate::digest::{file_digest, own_executable, sha256};
 use crate::outbox::schema::Schema;
 use crate::outbox::status::{Reason, State, Status, Verdict};
 use crate::outbox::{Outbox, OutboxError, atomic};
 use crate::referee::journal;
 use crate::referee::launch::Phase;
 use crate::referee::measured::Measured;
+use crate::referee::phases::train::WALL_CLOCK;
 use crate::referee::plan::RunPlan;
 use crate::referee::session::{HELDOUT_JOURNAL, ONLINE_JOURNAL};
 use crate::referee::wire;
@@ -26,6 +33,7 @@ use crate::score::{self, ScoreError, ScoredRun, code_length, streams};
 
 pub const MANIFEST: &str = "prism_run_manifest.v2.json";
 pub const LOG: &str = "run.log";
+pub const CORPUS_MANIFEST: &str = "corpus_manifest.json";
 
 /// Publishes what a run came to and concludes its status.
 pub fn publish(
@@ -35,10 +43,12 @@ pub fn publish(
     plan: &RunPlan,
     measured: &Measured,
     config: &Config,
+    seeds: &[SeedRun],
 ) -> Result<(), MeasureFailure> {
     let folder = outbox.submission(&status.submission_id);
     let has_stream = publish_streams(plan, &folder)?;
     publish_logs(outbox, plan, &folder)?;
+    let digests = publish_circumstances(plan, measured, &folder)?;
     status.advance(State::Measured, SystemTime::now());
     status.write(outbox)?;
     let (verdict, reason) = match &measured.fault {
@@ -69,9 +79,19 @@ pub fn publish(
                 measured.model_params,
             ) {
                 Ok(scored) => {
-                    let manifest = manifest(status, plan, measured, config, &scored);
+                    let mut manifest = manifest(status, plan, measured, config, &scored, digests);
+                    if !seeds.is_empty() {
+                        manifest["seeds"] = seeds::block(config.contest.seed, &scored, seeds);
+                    }
                     atomic::write_json(&folder.join(MANIFEST), Schema::RunManifest, &manifest)?;
-                    (Verdict::Scored, None)
+                    let held = quarantine::reason(config, &status.submission_id, &folder)
+                        .map_err(|error| ours(error.to_string()))?;
+                    match held {
+                        Some(reason) if scored.score.final_score > 0.0 => {
+                            (Verdict::Held, Some(reason))
+                        }
+                        _ => (Verdict::Scored, None),
+                    }
                 }
                 Err(ScoreError::Unscorable { reasons, .. }) => {
                     let message = format!("the run has no score: {}", reasons.join("; "));
@@ -97,7 +117,7 @@ fn reason(rule_id: &str, message: &str, hint: &str) -> Reason {
     }
 }
 
-fn ours(message: String) -> MeasureFailure {
+pub(super) fn ours(message: String) -> MeasureFailure {
     MeasureFailure::Infrastructure {
         message,
         hint: "the submission is tried again on the next run".to_owned(),
@@ -105,7 +125,7 @@ fn ours(message: String) -> MeasureFailure {
 }
 
 /// Journals become parquet files. Whether there is an online stream at all.
-fn publish_streams(plan: &RunPlan, folder: &Path) -> Result<bool, MeasureFailure> {
+pub(super) fn publish_streams(plan: &RunPlan, folder: &Path) -> Result<bool, MeasureFailure> {
     let path = plan.folder.join(ONLINE_JOURNAL);
     let online: Vec<OnlineRow> = rows(&path)?;
     let mut heldout: Vec<HeldoutRow> = rows(&plan.folder.join(HELDOUT_JOURNAL))?;
@@ -157,13 +177,77 @@ fn publish_logs(outbox: &Outbox, plan: &RunPlan, folder: &Path) -> Result<(), Ou
     Ok(())
 }
 
+/// Digests of what a run was made with.
+struct Circumstances {
+    config_sha256: String,
+    /// Runner, executables and tokenizer.
+    executed: BTreeMap<String, String>,
+}
+
+/// Settings and corpus manifest go with the run: who audits a copy of its folder has nothing else.
+fn publish_circumstances(
+    plan: &RunPlan,
+    measured: &Measured,
+    folder: &Path,
+) -> Result<Circumstances, MeasureFailure> {
+    let path = folder.join(recorded::FILE);
+    let settings = plan
+        .config
+        .recorded()
+        .map_err(|error| ours(error.to_string()))?;
+    let settings = atomic::json_bytes(&path, Schema::RunConfig, &settings)?;
+    atomic::write_bytes_if_new(&path, &settings)?;
+
+    let source = plan.config.corpus.root.join(corpus::FILE_NAME);
+    let manifest = fs::read(&source).map_err(crate::outbox::at(&source))?;
+    if sha256(&manifest) != measured.corpus_manifest_sha256 {
+        return Err(ours(format!(
+            "{} changed while the run was measured",
+            source.display()
+        )));
+    }
+    atomic::write_bytes_if_new(&folder.join(CORPUS_MANIFEST), &manifest)?;
+
+    let mut executed = measured.digests.clone();
+    executed.insert("prism".to_owned(), own_executable().map_err(ours)?);
+    // Bytes have no file; a submission's own is in its archive.
+    let file = measured.tokenizer.as_deref();
+    if let Some(name) = file.filter(|name| ![BYTES, OWN].contains(name)) {
+        let path = plan.config.corpus.tokenizers.join(format!("{name}.json"));
+        let digest = file_digest(&path).map_err(crate::outbox::at(&path))?;
+        executed.insert("tokenizer".to_owned(), digest);
+    }
+    Ok(Circumstances {
+        config_sha256: sha256(&settings),
+        executed,
+    })
+}
+
+/// Removes what an attempt that died had published: the next one may end without some of it.
+pub fn withdraw(folder: &Path) -> Result<(), OutboxError> {
+    for name in [MANIFEST, LOG, ONLINE_FILE, HELDOUT_FILE] {
+        let path = folder.join(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(crate::outbox::at(path)(error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// The facts that, with the streams, determine the score.
-fn measurement(bundle: &Bundle, measured: &Measured) -> Result<MeasurementBlock, String> {
+pub(super) fn measurement(
+    bundle: &Bundle,
+    measured: &Measured,
+) -> Result<MeasurementBlock, String> {
     let source = review::normalised_source(&bundle.files).map_err(|error| error.to_string())?;
     Ok(MeasurementBlock {
         vocab_size: measured.vocab_size,
         bytes_per_token: measured.step0_bytes_per_token,
         step0_nats: measured.step0_nats,
+        out_of_time: measured.stopped_reason.as_deref() == Some(WALL_CLOCK),
         code: code_length::code_bits(&source).map_err(|error| error.to_string())?,
         checks: measured
             .checks
@@ -177,6 +261,14 @@ fn measurement(bundle: &Bundle, measured: &Measured) -> Result<MeasurementBlock,
     })
 }
 
+/// How the documents of the stream are ordered.
+fn order(measured: &Measured) -> Value {
+    match &measured.order_key {
+        None => json!({"kind": "file"}),
+        Some(key) => json!({"kind": "keyed", "rule": "sha256(key + document id)", "key": key}),
+    }
+}
+
 /// The manifest: the contract's blocks by their historical names, then the referee's own.
 fn manifest(
     status: &Status,
@@ -184,6 +276,7 @@ fn manifest(
     measured: &Measured,
     config: &Config,
     scored: &ScoredRun,
+    digests: Circumstances,
 ) -> Value {
     let cuda = config.run.device == Device::Cuda;
     let device = config.run.device.torch_name(0);
@@ -214,6 +307,7 @@ fn manifest(
             "world_size": measured.world_size,
             "nproc_per_node": measured.world_size,
             "model_params": measured.model_params,
+            "live_params": measured.live_params,
         },
         "data": {
             "source": format!("locked-{}-train", measured.corpus_name),
@@ -244,6 +338,8 @@ fn manifest(
             "stream_tokens": measured.stream_tokens,
             "stream_documents": measured.stream_documents,
             "corpus_manifest_sha256": measured.corpus_manifest_sha256,
+            "order": order(measured),
+            "config_sha256": digests.config_sha256,
             "budget": config.budget,
             "held_out": config.held_out,
             "threads": config.run.threads,
@@ -255,6 +351,7 @@ fn manifest(
             "audit": config.audit,
             "audit_key": measured.audit_key,
             "probes": measured.probes,
+            "blind": measured.blind,
         },
         "isolation": measured.isolation,
         "versions": {
@@ -265,7 +362,7 @@ fn manifest(
             "archive_sha256": status.archive_sha256,
             "bundle_architecture": plan.architecture,
             "bundle_training": plan.training,
-            "digests": measured.digests,
+            "digests": digests.executed,
         },
     })
 }
