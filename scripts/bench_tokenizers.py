@@ -47,9 +47,9 @@ def texts_of(megabytes: float) -> list[str]:
     return texts
 
 
-def prism(file: Path, name: str) -> Callable[[], tuple[float, int]]:
+def prism(executable: Path, file: Path, name: str) -> Callable[[], tuple[float, int]]:
     """One round by `prism data tokenizers`: seconds of encoding, tokens."""
-    command = [ROOT / "target/debug/prism", "data", "tokenizers", "--format", "json"]
+    command = [executable, "data", "tokenizers", "--format", "json"]
     command += ["--threads", "1", "--name", name, "--text", file]
 
     def round_() -> tuple[float, int]:
@@ -71,13 +71,15 @@ def package(encode: Callable[[list[str]], int], texts: list[str]) -> Callable[[]
     return round_
 
 
-def contenders(name: str, file: Path, texts: list[str]) -> dict[str, Callable[[], tuple[float, int]]]:
+def contenders(
+    executable: Path, name: str, file: Path, texts: list[str]
+) -> dict[str, Callable[[], tuple[float, int]]]:
     library = tokenizers.Tokenizer.from_file(str(ROOT / f"tokenizers/{name}.json"))
 
     def by_library(texts: list[str]) -> int:
         return sum(len(encoded.ids) for encoded in library.encode_batch_fast(texts, add_special_tokens=False))
 
-    rounds = {"prism": prism(file, name), "tokenizers": package(by_library, texts)}
+    rounds = {"prism": prism(executable, file, name), "tokenizers": package(by_library, texts)}
     if name == "gpt2":
         gpt2 = tiktoken_gpt2()
         rounds["tiktoken"] = package(lambda texts: sum(len(gpt2.encode_ordinary(text)) for text in texts), texts)
@@ -88,6 +90,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megabytes", type=float, default=20)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--prism", type=Path, default=ROOT / "target/debug/prism")
     arguments = parser.parse_args()
     texts = texts_of(arguments.megabytes)
     total = sum(len(text.encode("utf-8")) for text in texts)
@@ -100,7 +103,7 @@ def main() -> int:
             for index, text in enumerate(texts):
                 out.write(json.dumps({"id": str(index), "text": text}, ensure_ascii=False) + "\n")
         for name in NAMES:
-            rounds = contenders(name, file, texts)
+            rounds = contenders(arguments.prism.absolute(), name, file, texts)
             best: dict[str, tuple[float, int]] = {}
             for _ in range(arguments.rounds):
                 for who, round_ in rounds.items():

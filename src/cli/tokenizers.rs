@@ -160,5 +160,10 @@ fn read_lines(file: &Path) -> Result<Vec<Document>, DatasetError> {
 }
 
 fn complaint(error: DatasetError) -> Complaint {
-    Complaint::new(exit::INFRASTRUCTURE, &error, error.hint())
+    let code = if error.is_choice_of_tokenizer() {
+        exit::REVIEW_REJECTED
+    } else {
+        exit::INFRASTRUCTURE
+    };
+    Complaint::new(code, &error, error.hint())
 }

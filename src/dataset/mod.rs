@@ -89,10 +89,10 @@ pub enum DatasetError {
 }
 
 impl DatasetError {
-    /// The same error of text that must not be told of, not even by its number.
+    /// The same error of text that must not be told of, neither by its number nor by its length.
     pub fn of_secret_text(self) -> Self {
         match self {
-            Self::Lossy { name, .. } => Self::LossyHeldOut { name },
+            Self::Lossy { name, .. } | Self::Tokenizer { name, .. } => Self::LossyHeldOut { name },
             error => error,
         }
     }

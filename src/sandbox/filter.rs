@@ -44,6 +44,9 @@ pub enum FilterFailure {
     Sandbox(#[from] SandboxError),
     #[error("the filter cannot be started: {0}")]
     Io(std::io::Error),
+    /// The program never said [`STARTED`]: whatever went wrong is not the request's fault.
+    #[error("the filter did not start")]
+    NotStarted,
     #[error("the filter ran out of time")]
     TimeUp,
     #[error("the filter's answer is too long")]
@@ -51,6 +54,9 @@ pub enum FilterFailure {
     #[error("the filter ended without an answer")]
     Ended,
 }
+
+/// What the program writes before it reads its request; not part of the answer.
+pub const STARTED: u8 = b'>';
 
 /// Where the program lies inside.
 pub(super) const INSIDE: &str = "/prism";
@@ -112,12 +118,17 @@ fn converse(
         let reader = scope.spawn(move || {
             let mut answer = Vec::new();
             let stdout = stdout.into_iter().next();
-            let most = limits.answer_bytes.saturating_add(1);
+            // The sign of the start, and one byte more than it may say.
+            let most = limits.answer_bytes.saturating_add(2);
             let read = stdout.map(|stdout| stdout.take(most).read_to_end(&mut answer));
             (read.is_some_and(|read| read.is_ok()), answer)
         });
         let ended = wait(&mut child, limits, || reader.is_finished());
-        let (read, answer) = reader.join().unwrap_or((false, Vec::new()));
+        let (read, mut answer) = reader.join().unwrap_or((false, Vec::new()));
+        if answer.first() != Some(&STARTED) {
+            return Err(FilterFailure::NotStarted);
+        }
+        answer.remove(0);
         let too_long = answer.len() as u64 > limits.answer_bytes;
         match ended? {
             _ if too_long => Err(FilterFailure::AnswerTooLong),
@@ -224,7 +235,7 @@ mod tests {
         let filter = Filter {
             isolation,
             program: "/bin/sh".into(),
-            arguments: vec!["-c".into(), script.into()],
+            arguments: vec!["-c".into(), format!("printf '>'; {script}").into()],
         };
         run(&filter, limits, b"request")
     }
@@ -258,6 +269,22 @@ mod tests {
             let failure = run_script(isolation, "while :; do echo 0123456789; done", &LIMITS);
             assert!(
                 matches!(failure, Err(FilterFailure::AnswerTooLong)),
+                "{isolation}: {failure:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_never_started_is_not_the_request_s_fault() {
+        for isolation in isolations() {
+            let filter = Filter {
+                isolation,
+                program: "/bin/false".into(),
+                arguments: Vec::new(),
+            };
+            let failure = run(&filter, &LIMITS, b"request").unwrap_err();
+            assert!(
+                matches!(failure, FilterFailure::NotStarted),
                 "{isolation}: {failure:?}"
             );
         }

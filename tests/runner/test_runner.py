@@ -189,7 +189,7 @@ FAILURES: list[tuple[str, str, str, str, str, str, str]] = [
     ("train", submissions.LINEAR,
      "class Mine:\n    name = 'bytes'\n"
      "def train(ctx):\n    ctx.iter_train_batches(ctx.build_model(), tokenizer=Mine())",
-     "train", "TypeError", "tokenizers that are code are not accepted", "training.py:4"),
+     "train", "TokenizerRefused", "tokenizers that are code are not accepted", "training.py:4"),
     ("heldout", submissions.LINEAR, "", "load", "ValueError", "unknown keys, first 'x'", ""),
 ]  # fmt: skip
 

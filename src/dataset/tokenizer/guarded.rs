@@ -87,21 +87,28 @@ impl Guarded {
             patience: Duration::from_secs(3 * cpu_s),
             answer_bytes,
         };
-        filter::run(&filter, &limits, &request(&self.json, documents)).map_err(|failure| {
-            match failure {
-                FilterFailure::Sandbox(error) => DatasetError::Sandbox(error),
-                FilterFailure::Io(source) => DatasetError::Sandbox(SandboxError::Io {
-                    path: self.process.prism.clone(),
-                    source,
-                }),
-                FilterFailure::TimeUp => wrong(format!(
-                    "loading it or encoding with it takes more than {cpu_s} s of processor time for {text_bytes} bytes"
-                )),
-                FilterFailure::AnswerTooLong => wrong("it makes more ids than there are bytes".to_owned()),
-                FilterFailure::Ended => wrong(format!(
-                    "its process ended without an answer (of {MEMORY_BYTES} bytes of memory it may use all)"
-                )),
+        let not_started = |source: std::io::Error| {
+            DatasetError::Sandbox(SandboxError::Io {
+                path: self.process.prism.clone(),
+                source,
+            })
+        };
+        let request = request(&self.json, documents);
+        filter::run(&filter, &limits, &request).map_err(|failure| match failure {
+            FilterFailure::Sandbox(error) => DatasetError::Sandbox(error),
+            FilterFailure::Io(source) => not_started(source),
+            FilterFailure::NotStarted => not_started(std::io::Error::other(
+                "started for a tokenizer, it ended before it read anything",
+            )),
+            FilterFailure::TimeUp => wrong(format!(
+                "loading it or encoding with it takes more than {cpu_s} s of processor time for {text_bytes} bytes of text"
+            )),
+            FilterFailure::AnswerTooLong => {
+                wrong("it makes more ids than there are bytes".to_owned())
             }
+            FilterFailure::Ended => wrong(format!(
+                "its process ended without an answer; it may use {MEMORY_BYTES} bytes of memory"
+            )),
         })
     }
 }
@@ -142,6 +149,8 @@ fn request(json: &[u8], documents: &[Document]) -> Vec<u8> {
 /// Those of the two ends, and a request that is cut short.
 pub fn answer(input: &mut impl Read, output: &mut impl Write) -> std::io::Result<()> {
     use rayon::prelude::*;
+    output.write_all(&[filter::STARTED])?;
+    output.flush()?;
     let mut request = Vec::new();
     input.read_to_end(&mut request)?;
     let mut rest = request.as_slice();
@@ -258,6 +267,7 @@ mod tests {
         let mut answered = Vec::new();
         let request = request(json.as_bytes(), &documents(texts));
         answer(&mut request.as_slice(), &mut answered).unwrap();
+        assert_eq!(answered.remove(0), filter::STARTED);
         answered
     }
 

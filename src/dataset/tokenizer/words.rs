@@ -156,8 +156,8 @@ static CLASSES: LazyLock<Classes> = LazyLock::new(|| {
     for char in ('\0'..=char::MAX).filter(|char| char.is_whitespace()) {
         classes.set(char, Class::Space);
     }
-    for (code, class) in (0u8..128).zip(0..128) {
-        classes.ascii[class] = classes.of(char::from(code));
+    for code in 0..128u8 {
+        classes.ascii[usize::from(code)] = classes.of(char::from(code));
     }
     classes
 });
