@@ -8,13 +8,23 @@ use super::limits::MAX_STEPS_PER_FILE;
 use super::origin::Origin;
 use super::scope::ScopeId;
 
+/// What a name was found to refer to.
+#[derive(Clone)]
+pub struct Followed {
+    pub origins: Rc<[Origin]>,
+    /// The name leads back to an attribute of itself.
+    pub is_cyclic: bool,
+}
+
+/// An expression in a scope, by its address.
+pub type ExpressionKey = (ScopeId, usize);
+
 /// What has been followed already, and how many steps are left for the file at hand.
 #[derive(Default)]
 pub struct Ledger {
-    /// By scope and address of the expression.
-    pub(super) expressions: RefCell<HashMap<(ScopeId, usize), Rc<[Origin]>>>,
-    /// By address of the record; whether a name leads back to itself.
-    pub(super) records: RefCell<HashMap<usize, (Rc<[Origin]>, bool)>>,
+    expressions: RefCell<HashMap<ExpressionKey, Rc<[Origin]>>>,
+    /// By address of the record.
+    names: RefCell<HashMap<usize, Followed>>,
     steps_left: Cell<usize>,
     file: Cell<usize>,
     exhausted: Cell<Option<usize>>,
@@ -36,6 +46,26 @@ impl Ledger {
     #[cfg(test)]
     pub fn steps_left(&self) -> usize {
         self.steps_left.get()
+    }
+
+    /// What an expression was found to refer to.
+    pub fn expression(&self, key: ExpressionKey) -> Option<Rc<[Origin]>> {
+        self.expressions.borrow().get(&key).cloned()
+    }
+
+    /// Remembers an expression.
+    pub fn note_expression(&self, key: ExpressionKey, origins: Vec<Origin>) {
+        self.expressions.borrow_mut().insert(key, origins.into());
+    }
+
+    /// What a name was found to refer to, by the address of its record.
+    pub fn name(&self, record: usize) -> Option<Followed> {
+        self.names.borrow().get(&record).cloned()
+    }
+
+    /// Remembers a name.
+    pub fn note_name(&self, record: usize, followed: Followed) {
+        self.names.borrow_mut().insert(record, followed);
     }
 
     /// Takes steps from those that are left.

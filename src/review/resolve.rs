@@ -5,6 +5,7 @@
 
 use super::builtins;
 use super::bundle::Bundle;
+use super::ledger::Followed;
 use super::origin::{Origin, push};
 use super::parse::ast::{Constant, Expr, ExprCall};
 use super::parse::span;
@@ -84,8 +85,7 @@ impl<'b, 'a: 'b> Resolver<'b, 'a> {
             return;
         }
         let key = (scope, std::ptr::from_ref(expression) as usize);
-        let known = self.bundle.ledger.expressions.borrow().get(&key).cloned();
-        if let Some(known) = known {
+        if let Some(known) = self.bundle.ledger.expression(key) {
             push_all(found, &known);
             return;
         }
@@ -94,8 +94,7 @@ impl<'b, 'a: 'b> Resolver<'b, 'a> {
         self.follow(file, scope, expression, &mut here);
         push_all(found, &here);
         if self.cuts == cuts {
-            let mut expressions = self.bundle.ledger.expressions.borrow_mut();
-            expressions.insert(key, here.into());
+            self.bundle.ledger.note_expression(key, here);
         }
     }
 
@@ -247,14 +246,13 @@ impl<'b, 'a: 'b> Resolver<'b, 'a> {
             return;
         }
         let key = std::ptr::from_ref(record) as usize;
-        let known = self.bundle.ledger.records.borrow().get(&key).cloned();
-        if let Some((known, is_cyclic)) = known {
-            if is_cyclic {
+        if let Some(known) = self.bundle.ledger.name(key) {
+            if known.is_cyclic {
                 // what is above it does not hold for the cycle's other names
                 self.cuts += 1;
                 self.is_cyclic = true;
             }
-            push_all(found, &known);
+            push_all(found, &known.origins);
             return;
         }
         if self.open.len() >= MAX_ALIAS_DEPTH {
@@ -273,8 +271,11 @@ impl<'b, 'a: 'b> Resolver<'b, 'a> {
         // nothing was cut, or only at this name itself: the answer is the same wherever it is asked
         let is_whole = self.cuts == cuts || (self.open.is_empty() && self.attributes == 0);
         if is_whole && self.bundle.ledger.exhausted().is_none() {
-            let mut records = self.bundle.ledger.records.borrow_mut();
-            records.insert(key, (here.into(), self.is_cyclic));
+            let followed = Followed {
+                origins: here.into(),
+                is_cyclic: self.is_cyclic,
+            };
+            self.bundle.ledger.note_name(key, followed);
         }
         self.is_cyclic |= was_cyclic;
     }
