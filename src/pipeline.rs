@@ -10,6 +10,7 @@ mod measure;
 mod preflight;
 mod publish;
 mod quarantine;
+mod seeds;
 
 use std::sync::Arc;
 
@@ -27,6 +28,7 @@ use crate::signing::keys::Signer;
 
 pub use board::{Board, Ineligible};
 pub use examine::{ARCHIVE, review_of};
+pub use measure::referee_executable;
 pub use publish::{CORPUS_MANIFEST, LOG, MANIFEST};
 
 use compare::{Corpus, Fault};

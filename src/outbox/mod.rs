@@ -9,6 +9,7 @@ pub mod lock;
 pub mod schema;
 pub mod seal;
 pub mod secret;
+pub mod selection;
 pub mod status;
 
 use std::path::{Path, PathBuf};

@@ -25,6 +25,7 @@ pub mod rescore;
 pub mod rescore_row;
 mod skim;
 pub mod standings;
+pub mod stream_child;
 pub mod stream_digests;
 mod stream_query;
 pub mod stream_rows;
@@ -85,6 +86,6 @@ pub fn score_run(
 }
 
 #[cfg(test)]
-mod run_fixture;
+pub(crate) mod run_fixture;
 #[cfg(test)]
 mod schema_tests;

@@ -65,13 +65,19 @@ pub fn entry_of(path: &str, content: &[u8]) -> Entry {
 /// [`SigningError::Io`], also for what is no regular file or longer than the limit.
 pub fn entry_of_file(path: &str, file: &Path, limit_bytes: u64) -> Result<Entry, SigningError> {
     let read = || -> std::io::Result<Entry> {
-        let mut content = open_regular(file)?.take(limit_bytes.saturating_add(1));
+        let too_long = || std::io::Error::other(format!("it is longer than {limit_bytes} bytes"));
+        let content = open_regular(file)?;
+        // a sparse file costs its maker nothing
+        if content.metadata()?.len() > limit_bytes {
+            return Err(too_long());
+        }
         let mut digest = Sha256::new();
-        let bytes = std::io::copy(&mut content, &mut digest)?;
+        let bytes = std::io::copy(
+            &mut content.take(limit_bytes.saturating_add(1)),
+            &mut digest,
+        )?;
         if bytes > limit_bytes {
-            return Err(std::io::Error::other(format!(
-                "it is longer than {limit_bytes} bytes"
-            )));
+            return Err(too_long());
         }
         Ok(Entry {
             path: path.to_owned(),
