@@ -4,9 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use super::Roles;
 use super::authored::Authored;
+use super::ledger::Ledger;
 use super::origin::Origin;
 use super::parse::ast::{Constant, Expr, Stmt};
-use super::resolve::{Ledger, Resolver};
+use super::resolve::Resolver;
 use super::scope::{ScopeId, ScopeTable};
 
 /// One parsed file.

@@ -19,6 +19,7 @@ mod finding;
 mod fingerprints;
 mod flow;
 mod graph;
+mod ledger;
 mod limits;
 mod metadata;
 mod normalise;
@@ -31,6 +32,7 @@ mod rules;
 mod sarif;
 mod scope;
 mod surface;
+mod visit;
 mod walk;
 mod walk_expressions;
 

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use unicode_width::UnicodeWidthStr;
+
 use super::catalogue::{self, Severity};
 use super::finding::Finding;
 
@@ -30,17 +32,17 @@ pub fn render(finding: &Finding, source: Option<&str>) -> String {
     {
         let (excerpt, offset) = excerpt(line.trim_end_matches('\r'), finding.column);
         let start = finding.column.saturating_sub(1).saturating_sub(offset);
-        let width = finding
-            .end_column
-            .saturating_sub(finding.column)
-            .clamp(1, excerpt.chars().count().saturating_sub(start).max(1));
+        let length = finding.end_column.saturating_sub(finding.column).max(1);
+        // columns count characters, carets cells of the terminal
+        let before: String = excerpt.chars().take(start).collect();
+        let marked: String = excerpt.chars().skip(start).take(length).collect();
         let _ = writeln!(text, "{gutter} |");
         let _ = writeln!(text, "{number} | {excerpt}");
         let _ = writeln!(
             text,
             "{gutter} | {}{}",
-            " ".repeat(start),
-            "^".repeat(width)
+            " ".repeat(before.width()),
+            "^".repeat(marked.width().max(1))
         );
     }
     let _ = writeln!(text, "{gutter} = why: {}", finding.explanation);
@@ -104,6 +106,21 @@ error[prism:no-torch-escape]: Part of torch that loads or runs foreign code
   = instead: Define the module in Python; torch.compile is available.
 ";
         assert_eq!(render(&finding, Some(source)), expected);
+    }
+
+    #[test]
+    fn carets_stand_under_wide_characters() {
+        let source = "x = '漢字' + open\n";
+        let start = source.find("open").unwrap_or(0);
+        let place = Place {
+            path: "a.py",
+            text: source,
+            span: (start, start + 4),
+            ast_node: "Name",
+        };
+        let finding = Finding::at("prism:no-filesystem", Severity::Reject, &place, "open");
+        let text = render(&finding, Some(source));
+        assert!(text.contains("\n  |              ^^^^\n"), "{text}");
     }
 
     #[test]

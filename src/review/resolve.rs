@@ -3,13 +3,9 @@
 //! What was found is kept ([`Ledger`]): each expression and each name is followed once, so that aliases of aliases of
 //! aliases cost no more than they are long. What still costs much counts against the steps of its file.
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
-use std::rc::Rc;
-
 use super::builtins;
 use super::bundle::Bundle;
-use super::limits::MAX_STEPS_PER_FILE;
+use super::ledger::Followed;
 use super::origin::{Origin, push};
 use super::parse::ast::{Constant, Expr, ExprCall};
 use super::parse::span;
@@ -23,45 +19,6 @@ const MAX_INDIRECTIONS: usize = 1_000;
 const MAX_ALIAS_DEPTH: usize = 24;
 /// Enclosing scopes that a look-up passes for the price of one step.
 const SCOPES_PER_STEP: usize = 8;
-
-/// What has been followed already, and how many steps are left for the file at hand.
-#[derive(Default)]
-pub struct Ledger {
-    /// By scope and address of the expression.
-    expressions: RefCell<HashMap<(ScopeId, usize), Rc<[Origin]>>>,
-    /// By address of the record; whether a name leads back to itself.
-    records: RefCell<HashMap<usize, (Rc<[Origin]>, bool)>>,
-    steps_left: Cell<usize>,
-    file: Cell<usize>,
-    exhausted: Cell<Option<usize>>,
-}
-
-impl Ledger {
-    /// Grants the steps of one file, given by its index.
-    pub fn begin_file(&self, file: usize) {
-        self.file.set(file);
-        self.steps_left.set(MAX_STEPS_PER_FILE);
-    }
-
-    /// The first file whose steps did not suffice. Nothing that was found in it can be relied on.
-    pub fn exhausted(&self) -> Option<usize> {
-        self.exhausted.get()
-    }
-
-    /// Steps that are left for the file at hand.
-    #[cfg(test)]
-    pub fn steps_left(&self) -> usize {
-        self.steps_left.get()
-    }
-
-    fn spend(&self, steps: usize) {
-        match self.steps_left.get().checked_sub(steps) {
-            Some(left) => self.steps_left.set(left),
-            None if self.exhausted.get().is_none() => self.exhausted.set(Some(self.file.get())),
-            None => {}
-        }
-    }
-}
 
 /// Follows names and attributes to what they can refer to.
 pub struct Resolver<'b, 'a> {
@@ -128,8 +85,7 @@ impl<'b, 'a: 'b> Resolver<'b, 'a> {
             return;
         }
         let key = (scope, std::ptr::from_ref(expression) as usize);
-        let known = self.bundle.ledger.expressions.borrow().get(&key).cloned();
-        if let Some(known) = known {
+        if let Some(known) = self.bundle.ledger.expression(key) {
             push_all(found, &known);
             return;
         }
@@ -138,8 +94,7 @@ impl<'b, 'a: 'b> Resolver<'b, 'a> {
         self.follow(file, scope, expression, &mut here);
         push_all(found, &here);
         if self.cuts == cuts {
-            let mut expressions = self.bundle.ledger.expressions.borrow_mut();
-            expressions.insert(key, here.into());
+            self.bundle.ledger.note_expression(key, here);
         }
     }
 
@@ -291,14 +246,13 @@ impl<'b, 'a: 'b> Resolver<'b, 'a> {
             return;
         }
         let key = std::ptr::from_ref(record) as usize;
-        let known = self.bundle.ledger.records.borrow().get(&key).cloned();
-        if let Some((known, is_cyclic)) = known {
-            if is_cyclic {
+        if let Some(known) = self.bundle.ledger.name(key) {
+            if known.is_cyclic {
                 // what is above it does not hold for the cycle's other names
                 self.cuts += 1;
                 self.is_cyclic = true;
             }
-            push_all(found, &known);
+            push_all(found, &known.origins);
             return;
         }
         if self.open.len() >= MAX_ALIAS_DEPTH {
@@ -317,8 +271,11 @@ impl<'b, 'a: 'b> Resolver<'b, 'a> {
         // nothing was cut, or only at this name itself: the answer is the same wherever it is asked
         let is_whole = self.cuts == cuts || (self.open.is_empty() && self.attributes == 0);
         if is_whole && self.bundle.ledger.exhausted().is_none() {
-            let mut records = self.bundle.ledger.records.borrow_mut();
-            records.insert(key, (here.into(), self.is_cyclic));
+            let followed = Followed {
+                origins: here.into(),
+                is_cyclic: self.is_cyclic,
+            };
+            self.bundle.ledger.note_name(key, followed);
         }
         self.is_cyclic |= was_cyclic;
     }
@@ -390,84 +347,5 @@ impl<'b, 'a: 'b> Resolver<'b, 'a> {
 fn push_all(found: &mut Vec<Origin>, origins: &[Origin]) {
     for origin in origins {
         push(found, origin.clone());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::rules::check_file;
-    use super::super::{NO_ROLES, on_deep_stack, read, scope::ScopeTable};
-    use super::*;
-    use crate::review::bundle::SourceFile;
-
-    /// Steps that the rules take for one file, and whether they were enough.
-    fn steps_of(source: &str) -> (usize, bool) {
-        on_deep_stack(|| {
-            let file = read("case.py", source.as_bytes()).unwrap();
-            let source = SourceFile {
-                path: file.path,
-                text: &file.text,
-                body: &file.module.body,
-                scopes: ScopeTable::build(&file.module.body),
-            };
-            let bundle = Bundle::new(vec![source], NO_ROLES);
-            check_file(&bundle, 0);
-            let ledger = &bundle.ledger;
-            (
-                MAX_STEPS_PER_FILE - ledger.steps_left(),
-                ledger.exhausted().is_none(),
-            )
-        })
-        .unwrap()
-    }
-
-    #[test]
-    fn what_was_followed_once_is_not_followed_again() {
-        let diamonds: String = (0..3_000)
-            .map(|n| format!("a{0} = a{n}\na{0} = a{n}.b\n", n + 1))
-            .collect();
-        let chains = format!("x = a{}\n", ".a".repeat(900)).repeat(50);
-        let ladder: String = "import torch\na0 = torch.relu\n".to_owned()
-            + &(0..5_000)
-                .map(|n| format!("a{} = a{n}\n", n + 1))
-                .collect::<String>();
-        for (name, source) in [
-            ("diamonds", diamonds),
-            ("chains", chains),
-            ("ladder", ladder),
-        ] {
-            let (steps, is_enough) = steps_of(&source);
-            assert!(is_enough && steps < 4 * source.len(), "{name}: {steps}");
-        }
-    }
-
-    #[test]
-    fn steps_run_out_instead_of_time() {
-        let tangle: String = (0..6_000)
-            .map(|n| {
-                format!(
-                    "a{n} = a{}\na{n} = a{}\n",
-                    (n * 7 + 1) % 6_000,
-                    (n * 13 + 5) % 6_000
-                )
-            })
-            .collect();
-        let (steps, is_enough) = steps_of(&tangle);
-        assert!(!is_enough, "{steps}");
-        let review = super::super::review_source("case.py", tangle.as_bytes());
-        assert!(
-            review
-                .findings
-                .iter()
-                .any(|finding| finding.rule_id == "prism:cannot-decide"
-                    && finding.explanation.contains("steps")),
-        );
-    }
-
-    #[test]
-    fn ordinary_files_take_few_steps() {
-        let source = include_str!("cases/accepted/models.py");
-        let (steps, is_enough) = steps_of(source);
-        assert!(is_enough && steps < 2 * source.len(), "{steps}");
     }
 }

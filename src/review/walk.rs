@@ -4,78 +4,10 @@
 //! field is listed here; a field added to the tree without a line here fails to compile where structs are destructured.
 
 use super::limits::{MAX_SCOPE_DEPTH, MAX_WALK_DEPTH};
-use super::parse::ast::{self, Arguments, Expr, Pattern, Stmt, TypeParam};
+use super::parse::ast::{self, Arguments, Expr, Stmt, TypeParam};
 use super::parse::span;
 
-/// Byte range `start..end` in the source.
-pub type Span = (usize, usize);
-
-/// The kinds of name scope.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ScopeKind {
-    Module,
-    Class,
-    Function,
-    Lambda,
-    Comprehension,
-}
-
-/// How a name comes to be bound.
-#[derive(Clone, Copy)]
-pub enum Binding<'a> {
-    /// `import a.b` binds `a`; `import a.b as c` binds `a.b` to `c`.
-    Import {
-        module: &'a str,
-    },
-    /// `from module import name`, `level` dots before the module.
-    ImportFrom {
-        module: &'a str,
-        level: u32,
-        name: &'a str,
-    },
-    /// `name = value`.
-    Alias(&'a Expr),
-    /// `def name` or `async def name`.
-    Function,
-    Class,
-    /// A parameter; `position` counts positional ones from 0.
-    Parameter {
-        position: usize,
-        has_default: bool,
-    },
-    /// `name := value`, bound outside comprehensions.
-    Walrus,
-    /// `del name`, or the implicit deletion after `except ... as name`.
-    Delete,
-    /// Loop and `with` targets, unpacking, captures and everything else.
-    Other,
-}
-
-/// What a walk tells. Calls come in source order, parents before children.
-pub trait Visitor<'a> {
-    fn statement(&mut self, _statement: &'a Stmt) {}
-    fn expression(&mut self, _expression: &'a Expr) {}
-    fn pattern(&mut self, _pattern: &'a Pattern) {}
-    /// Every identifier that the grammar has, wherever it stands.
-    fn identifier(&mut self, _name: &'a str, _span: Span) {}
-    fn enter_scope(&mut self, _kind: ScopeKind, _name: &'a str) {}
-    fn leave_scope(&mut self) {}
-    /// `settled`: the byte offset from which on the name is certainly bound, which is the end of the binding statement
-    /// when that stands directly in the body of its scope, and unknown otherwise.
-    fn bind(
-        &mut self,
-        _name: &'a str,
-        _span: Span,
-        _binding: Binding<'a>,
-        _settled: Option<usize>,
-    ) {
-    }
-    fn declare_global(&mut self, _name: &'a str) {}
-    fn declare_nonlocal(&mut self, _name: &'a str) {}
-    /// The tree is deeper than [`MAX_WALK_DEPTH`], or its scopes than [`MAX_SCOPE_DEPTH`]; what lies below was not
-    /// visited.
-    fn too_deep(&mut self, span: Span);
-}
+pub use super::visit::{Binding, ScopeKind, Span, Visitor};
 
 /// Walks a whole module.
 pub fn walk_module<'a>(body: &'a [Stmt], visitor: &mut dyn Visitor<'a>) {

@@ -1,5 +1,6 @@
 //! Builtins: names that are refused wherever they are read, and the few that are allowed only as certain calls.
 
+use super::attribute_names::READABLE_SPECIAL;
 use super::{RuleWalk, attributes, modules, type_calls};
 use crate::review::builtins::{self, Verdict};
 use crate::review::origin::Origin;
@@ -19,8 +20,8 @@ pub fn check_name<'a>(walk: &mut RuleWalk<'_, 'a>, expression: &'a Expr, node: &
         "__name__" | "__all__" | "__version__" | "__author__" | "__debug__"
     );
     // `__radd__ = __add__` in a class body
-    let is_own_method = walk.scope_kind() == ScopeKind::Class
-        && attributes::READABLE_SPECIAL.contains(&node.id.as_str());
+    let is_own_method =
+        walk.scope_kind() == ScopeKind::Class && READABLE_SPECIAL.contains(&node.id.as_str());
     if attributes::is_special(&node.id)
         && !is_readable
         && !is_own_method

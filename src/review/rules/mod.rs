@@ -1,5 +1,6 @@
 //! The rules, one file per family, and the walk that calls them.
 
+mod attribute_names;
 mod attributes;
 mod builtin_calls;
 mod contract;

@@ -13,6 +13,10 @@ pub fn check_statement<'a>(walk: &mut RuleWalk<'_, 'a>, statement: &'a Stmt) {
         Stmt::AsyncFunctionDef(_) => ("AsyncFunctionDef", "async def"),
         Stmt::AsyncFor(_) => ("AsyncFor", "async for"),
         Stmt::AsyncWith(_) => ("AsyncWith", "async with"),
+        Stmt::Match(node) => {
+            check_match_subject(walk, &node.subject);
+            return;
+        }
         Stmt::ClassDef(class) => {
             check_class_keywords(walk, class);
             return;
@@ -59,6 +63,19 @@ pub fn check_expression<'a>(walk: &mut RuleWalk<'_, 'a>, expression: &'a Expr) {
             "comprehension",
             "asynchronous comprehension",
         );
+    }
+}
+
+/// `match x,:` matches a tuple of one to CPython, and `x` to the parser.
+fn check_match_subject<'a>(walk: &mut RuleWalk<'_, 'a>, subject: &'a Expr) {
+    let at = span(subject);
+    let rest = walk.file.text.get(at.1..).unwrap_or("");
+    let is_followed_by_comma = rest
+        .trim_start_matches([' ', '\t', '\n', ')', '\\'])
+        .starts_with(',');
+    if is_followed_by_comma && !matches!(subject, Expr::Tuple(_)) {
+        let detail = "a comma behind the subject of match; write the tuple in brackets";
+        walk.reject("prism:unsupported-syntax", at, "Match", detail);
     }
 }
 

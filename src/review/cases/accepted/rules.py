@@ -729,3 +729,19 @@ def pick(kind):
 
 
 Factory = Callable[[int], Layer]
+
+#: unsupported-syntax: match on tuples in brackets and on several subjects -> accepted
+def pick(x, y):
+    match (x,):
+        case (1,):
+            return 1
+    match x, y:
+        case 1, 2:
+            return 2
+    match f(x, y):
+        case _:
+            return 3
+
+
+def f(x, y):
+    return x + y
