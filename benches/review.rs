@@ -132,11 +132,45 @@ fn main() {
         speed(all_parse),
         speed(all_whole)
     );
+    phases(&subjects, rounds);
     cpython(&subjects, rounds);
     cores(&config, &index, &subjects);
     if zips > 0 {
         many(&subjects, zips);
     }
+}
+
+/// Where the time goes, as sums over all subjects.
+fn phases(subjects: &[Subject], rounds: usize) {
+    let bundles: Vec<Bundle> = subjects.iter().map(|subject| open(&subject.zip)).collect();
+    let roles = |bundle: &Bundle| -> [(String, String); 2] {
+        [&bundle.architecture, &bundle.training]
+            .map(|entry| (entry.path.clone(), entry.symbol.clone()))
+    };
+    let sum = |work: &dyn Fn(&Subject, &Bundle)| -> Duration {
+        subjects
+            .iter()
+            .zip(&bundles)
+            .map(|(subject, bundle)| fastest(rounds, || work(subject, bundle)))
+            .sum()
+    };
+    let unzip = sum(&|subject, _| {
+        black_box(open(&subject.zip));
+    });
+    let digests = sum(&|_, bundle| {
+        black_box(prism::review::ast_digests(&bundle.files));
+    });
+    let fingerprints = sum(&|_, bundle| {
+        let [architecture, training] = roles(bundle);
+        let roles = prism::review::Roles {
+            architecture: (&architecture.0, &architecture.1),
+            training: (&training.0, &training.1),
+        };
+        black_box(prism::review::fingerprints(&bundle.files, &roles));
+    });
+    println!(
+        "  of it: unzip {unzip:.1?}; decode, parse and digest {digests:.1?}; decode, parse, graph and fingerprints {fingerprints:.1?}"
+    );
 }
 
 /// The same sources through CPython.

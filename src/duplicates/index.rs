@@ -15,7 +15,8 @@ const GRAPH: usize = 16;
 pub const SKETCH: usize = STRUCTURE + FEATURES + SHINGLES + GRAPH;
 /// Stands where a set has fewer hashes than its part of the sketch.
 const NONE: u32 = u32::MAX;
-const TABLE_BITS: u32 = 16;
+/// 8 KiB: a table that stays in the first-level cache.
+const TABLE_WORDS: usize = 1 << 10;
 
 /// The smallest hashes of structure, features, shingles and graph, in this order.
 pub type Sketch = [u32; SKETCH];
@@ -139,29 +140,34 @@ fn fill(sketch: &mut Sketch, from: usize, count: usize, hashes: impl Iterator<It
 
 /// The newcomer's hashes as a bitmap over some of their bits; one in some hundred others is in it by chance.
 struct Table {
-    bits: Vec<u64>,
+    bits: Box<[u64; TABLE_WORDS]>,
     /// Hashes of structure, features, shingles and graph.
     counts: [u32; 4],
 }
 
+/// Word and bit of a hash in the table.
+fn place(hash: u32) -> (usize, u32) {
+    ((hash >> 6) as usize % TABLE_WORDS, hash % 64)
+}
+
 impl Table {
     fn of(sketch: &Sketch) -> Table {
-        let mut bits = vec![0u64; 1 << (TABLE_BITS - 6)];
-        for hash in sketch.iter().filter(|hash| **hash != NONE) {
-            let place = hash & ((1 << TABLE_BITS) - 1);
-            if let Some(word) = bits.get_mut((place >> 6) as usize) {
-                *word |= 1 << (place & 63);
-            }
+        let mut bits = Box::new([0; TABLE_WORDS]);
+        for hash in sketch {
+            let (word, bit) = place(*hash);
+            bits[word] |= 1 << bit;
         }
+        // what stands for no hash is in no set
+        let (word, bit) = place(NONE);
+        bits[word] &= !(1 << bit);
         let counts = parts(sketch)
             .map(|part| part.iter().filter(|hash| **hash != NONE).count().max(1) as u32);
         Table { bits, counts }
     }
 
     fn holds(&self, hash: u32) -> u32 {
-        let place = hash & ((1 << TABLE_BITS) - 1);
-        let word = self.bits.get((place >> 6) as usize).copied().unwrap_or(0);
-        ((word >> (place & 63)) & 1) as u32 & u32::from(hash != NONE)
+        let (word, bit) = place(hash);
+        (self.bits[word] >> bit) as u32 & 1
     }
 
     /// Estimates in thousandths: structure, source, graph.

@@ -119,8 +119,8 @@ fn padded(mut files: Files) -> Files {
 /// Other layout, comments, types and docstrings.
 fn reformatted(files: &Files) -> Files {
     files
-        .iter()
-        .map(|(name, _)| {
+        .keys()
+        .map(|name| {
             let text = text(files, name)
                 .replace(": int", "")
                 .replace(" -> torch.Tensor", "")

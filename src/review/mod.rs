@@ -213,17 +213,14 @@ pub fn fingerprints(files: &BTreeMap<String, Vec<u8>>, roles: &Roles<'_>) -> Opt
     taken?.ok()?
 }
 
-/// Runs `work` in a thread whose stack holds the deepest tree that the limits let through.
-fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
-    std::thread::scope(|scope| {
-        std::thread::Builder::new()
-            .name("review".to_owned())
-            .stack_size(limits::STACK_BYTES)
-            .spawn_scoped(scope, work)
-            .ok()?
-            .join()
-            .ok()
-    })
+/// Runs `work` on a stack that holds the deepest tree that the limits let through. A thread of its own would do the
+/// same and cost a review as much again where all cores are busy.
+fn on_deep_stack<T>(work: impl FnOnce() -> T) -> Option<T> {
+    // fails by a panic where there is no memory for the stack
+    catch_unwind(AssertUnwindSafe(|| {
+        stacker::grow(limits::STACK_BYTES, work)
+    }))
+    .ok()
 }
 
 #[derive(Default)]
