@@ -1,6 +1,6 @@
 """Speed of `prism rescore`: historical manifests against a Python loop and against reading the files, in pairs.
 
-Makes COUNT manifests of 1,500 steps as the earlier implementation wrote them (sorted keys, indent 2, about 58 kB), then
+Makes COUNT manifests of 1,500 steps as the earlier implementation wrote them (sorted keys, indent 2, about 65 kB), then
 times, one after the other in every round, as whole processes:
 
   rescore   prism rescore FOLDER --format json

@@ -207,20 +207,26 @@ fn look_at(
     room: &mut Vec<u8>,
 ) -> Work {
     let from_streams = matches!(options.scoring, ScoringVersion::Auto | ScoringVersion::V3);
-    let (path, named) = match input {
+    let (path, named, folder) = match input {
         Err((path, error)) => {
             return Work::Done(failure(None, path.display().to_string(), error.reasons()));
         }
         Ok(Input::Lines { path }) => return Work::Lines(path),
         Ok(Input::Run { folder }) if from_streams => return look_at_run(folder, options, room),
-        Ok(Input::Run { folder }) => (folder.join(MANIFEST_FILE), true),
-        Ok(Input::Manifest { path, named }) => (path, named),
+        Ok(Input::Run { folder }) => (folder.join(MANIFEST_FILE), true, Some(folder)),
+        Ok(Input::Manifest { path, named }) => (path, named, None),
     };
     let shown = path.display().to_string();
     match manifest_file::load(&path, room) {
         Err(error) => Work::Done(failure(None, shown, error.reasons())),
         Ok(document) if !named && is_of_another_kind(&document) => Work::Skip,
-        Ok(manifest) => Work::Done(score_manifest(manifest, stem(&path), shown, options)),
+        Ok(manifest) => {
+            let beside = folder.map_or_else(|| Ok(Identity::default()), |at| status_identity(&at));
+            Work::Done(match beside {
+                Ok(beside) => score_manifest(&manifest, stem(&path), shown, beside, options),
+                Err(reason) => failure(None, shown, vec![reason]),
+            })
+        }
     }
 }
 
@@ -231,22 +237,13 @@ fn look_at_run(folder: PathBuf, options: &Options, room: &mut Vec<u8>) -> Work {
         Err(error) => return Work::Done(failure(None, shown, error.reasons())),
     };
     let (index, tolerance) = (options.index.as_ref(), options.tolerance);
-    let mut head = match Head::take(&mut manifest, stem(&folder), shown, index, tolerance) {
+    let mut head = match Head::take(&manifest, stem(&folder), shown, index, tolerance) {
         Ok(head) => head,
         Err(failure) => return Work::Done(RescoreOutcome::Failed(failure)),
     };
-    let status = folder.join(STATUS_FILE);
-    if status.is_file() {
-        match json::read(&status).map(|status| status.as_object().map(Identity::of)) {
-            Ok(Some(Ok(identity))) => head.fill_identity(identity),
-            Ok(Some(Err(reason))) => {
-                return Work::Done(head.fail(vec![format!("{STATUS_FILE}: {reason}")]));
-            }
-            Ok(None) => {
-                return Work::Done(head.fail(vec![format!("{STATUS_FILE}: expected an object")]));
-            }
-            Err(error) => return Work::Done(head.fail(vec![format!("{STATUS_FILE}: {error}")])),
-        }
+    match status_identity(&folder) {
+        Ok(identity) => head.fill_identity(identity),
+        Err(reason) => return Work::Done(head.fail(vec![reason])),
     }
     let measurement = manifest
         .get_mut("measurement")
@@ -267,36 +264,53 @@ fn look_at_run(folder: PathBuf, options: &Options, room: &mut Vec<u8>) -> Work {
     Work::Done(head.fail(reasons))
 }
 
+/// What the pipeline wrote down beside a run: nothing where there is no such file.
+fn status_identity(folder: &Path) -> Result<Identity, String> {
+    let path = folder.join(STATUS_FILE);
+    if !path.is_file() {
+        return Ok(Identity::default());
+    }
+    let fault = |what: String| format!("{STATUS_FILE}: {what}");
+    let status = json::read(&path).map_err(|error| fault(error.to_string()))?;
+    let fields = status
+        .as_object()
+        .ok_or_else(|| fault("expected an object".to_owned()))?;
+    Identity::of(fields).map_err(fault)
+}
+
 fn score_line(path: &Path, line: manifest_lines::Line, options: &Options) -> RescoreOutcome {
     let shown = format!("{}:{}", path.display(), line.number);
     match line.text.and_then(|text| manifest_file::parse(&text)) {
         Ok(manifest) => {
             let name = format!("{}:{}", stem(path), line.number);
-            score_manifest(manifest, name, shown, options)
+            score_manifest(&manifest, name, shown, Identity::default(), options)
         }
         Err(error) => failure(None, shown, error.reasons()),
     }
 }
 
+/// `beside` is the identity that stands in for what neither index nor manifest say.
 fn score_manifest(
-    mut manifest: Value,
+    manifest: &Value,
     name: String,
     path: String,
+    beside: Identity,
     options: &Options,
 ) -> RescoreOutcome {
     use ScoringVersion::{Auto, V1, V2, V3};
     let (index, tolerance) = (options.index.as_ref(), options.tolerance);
-    let head = match Head::take(&mut manifest, name, path, index, tolerance) {
+    let mut head = match Head::take(manifest, name, path, index, tolerance) {
         Ok(head) => head,
         Err(failure) => return RescoreOutcome::Failed(failure),
     };
+    head.fill_identity(beside);
     let needs = |rules: &str, what: &str| vec![format!("{rules} needs {what}")];
-    let reasons = match (manifest_file::schema_version(&manifest), options.scoring) {
-        (Some(MANIFEST_V2), Auto | V2) => match v2::score(&manifest) {
+    let reasons = match (manifest_file::schema_version(manifest), options.scoring) {
+        (Some(MANIFEST_V2), Auto | V2) => match v2::score(manifest) {
             Ok(score) => return head.score_v2(score),
             Err(reasons) => reasons,
         },
-        (Some(MANIFEST_V1), Auto | V1) => match v1::score(&manifest) {
+        (Some(MANIFEST_V1), Auto | V1) => match v1::score(manifest) {
             Ok(score) => return head.score_v1(score),
             Err(reasons) => reasons,
         },

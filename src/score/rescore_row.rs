@@ -92,13 +92,13 @@ impl Head {
     /// # Errors
     /// What is said of an input whose head is not as it should be.
     pub fn take(
-        manifest: &mut Value,
+        manifest: &Value,
         name: String,
         path: String,
         index: Option<&Index>,
         tolerance: f64,
     ) -> Result<Self, RescoreFailure> {
-        let Some(fields) = manifest.as_object_mut() else {
+        let Some(fields) = manifest.as_object() else {
             return Err(RescoreFailure::new(
                 None,
                 path,

@@ -199,3 +199,28 @@ fn recorded_streams_that_cannot_be_read_cost_themselves_only() {
         matches!(&report.rows[3], RescoreOutcome::Failed(failure) if failure.submission_id.as_deref() == Some("own"))
     );
 }
+
+#[test]
+fn a_run_folder_s_status_says_whose_it_is() {
+    let root = tempfile::tempdir().unwrap();
+    write_scored_run(root.path());
+    let status = |text: &str| std::fs::write(root.path().join(STATUS_FILE), text).unwrap();
+    for scoring in [ScoringVersion::Auto, ScoringVersion::V2] {
+        status(r#"{"hotkey": "k", "accepted_at": "1970-01-01T00:00:01.500Z"}"#);
+        let report = rescore(&[root.path().to_path_buf()], scoring);
+        let row = scored(&report.rows[0]);
+        assert_eq!(
+            (row.hotkey.as_deref(), row.accepted_at_unix_ms),
+            (Some("k"), Some(1_500))
+        );
+        for (text, reason) in [
+            ("[]", "expected an object"),
+            ("{\"hotkey\": 1}", "hotkey: 1"),
+            ("{", "not valid JSON"),
+        ] {
+            status(text);
+            let report = rescore(&[root.path().to_path_buf()], scoring);
+            assert!(reasons(&report.rows[0]).contains(reason), "{text}");
+        }
+    }
+}

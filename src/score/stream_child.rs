@@ -8,6 +8,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
+use rustix::process::{Resource, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 
 use super::error::ScoreError;
@@ -35,11 +36,12 @@ enum Answer {
 /// # Errors
 /// Those of reading and writing, and of a question that is none.
 pub fn serve(questions: impl BufRead, mut answers: impl Write) -> std::io::Result<()> {
-    let limit = rustix::process::Rlimit {
-        current: Some(CHILD_BYTES),
-        maximum: Some(CHILD_BYTES),
-    };
-    rustix::process::setrlimit(rustix::process::Resource::As, limit)?;
+    let mut limit = getrlimit(Resource::As);
+    // a lower one, that whoever started us set, stays
+    if limit.current.is_none_or(|bytes| bytes > CHILD_BYTES) {
+        limit.current = Some(CHILD_BYTES);
+        setrlimit(Resource::As, limit)?;
+    }
     for line in questions.lines() {
         let question: Question = serde_json::from_str(&line?)?;
         let mut sums = totals_of_each(&[(question.submission_id, question.folder)]);

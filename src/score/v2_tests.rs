@@ -360,6 +360,37 @@ fn degenerate_runs_are_errors_with_reasons() {
     assert_eq!(score(&json!({"metrics": {}})).unwrap_err().len(), 3);
 }
 
+/// Both bounds of the tie-break, both signs of the delta, with and without penalty: computed with CPython.
+#[test]
+fn the_tie_break_is_that_of_the_historical_scorer_to_the_last_bit() {
+    for (nats, covered_bytes, delta, flag, expected) in [
+        (21925.28, 3072, -2.85, false, 0.0885018984498136),
+        (21925.28, 3072, 2.85, true, 0.04427040003079559),
+        (21925.28, 3072, -0.4, true, 0.044256954660345314),
+        (700.0, 3072, 0.9, false, 0.7533094869407603),
+        (700.0, 3072, -0.9, true, 0.37593844560018114),
+        (1200.5, 3072, 1e-09, false, 0.6394730480193876),
+        (1200.5, 3072, 1e+300, false, 0.6404730480183877),
+        (1200.5, 3072, -1e+300, true, 0.31923652400919383),
+        (2129.0, 3072, 0.1, false, 0.5001030244994858),
+        (4258.1, 3072, 0.0, false, 0.33336445047366636),
+        (123456.789, 98304, 0.33, false, 0.3557403498241208),
+        (98765.4321, 65536, 3.0, false, 0.31528647793470116),
+    ] {
+        let manifest = json!({"metrics": {
+            "covered_bytes": covered_bytes, "sum_neg_log_likelihood_nats": nats, "online_loss": [1.0],
+            "heldout_delta": delta, "memorization_flag": flag,
+        }});
+        let final_score = score(&manifest).unwrap().final_score;
+        let expected: f64 = expected;
+        assert_eq!(
+            final_score.to_bits(),
+            expected.to_bits(),
+            "{nats} {delta} {flag}"
+        );
+    }
+}
+
 fn final_score(nats: f64, delta: Option<f64>, anomaly: bool, flag: bool) -> f64 {
     score(&json!({
         "metrics": {"covered_bytes": 1_000_000, "sum_neg_log_likelihood_nats": nats, "online_loss": [1.0],
