@@ -7,7 +7,7 @@ use super::compare;
 use super::documents::Documents;
 use super::folder::Folder;
 use super::identity::MAX_ARCHIVE_BYTES;
-use super::report::{Reexecution, ReexecutionResult};
+use super::report::{Reexecution, ReexecutionResult, shown};
 use crate::config::Config;
 use crate::dataset::manifest::Corpus;
 use crate::intake::submission_id;
@@ -25,7 +25,7 @@ pub fn reexecute(path: &Path, config: &Config, progress: &Progress) -> Reexecuti
         Ok(done) => done,
         Err(reason) => Reexecution {
             result: ReexecutionResult::NotPossible,
-            statement: format!("not possible: {reason}"),
+            statement: shown(&format!("not possible: {reason}")),
             compared_steps: 0,
             largest_difference_nats: 0.0,
             first_difference: None,
@@ -62,7 +62,8 @@ fn attempt(path: &Path, config: &Config, progress: &Progress) -> Result<Reexecut
         .and_then(|pipeline| pipeline.run(Vec::new(), &mut Vec::new()))
         .map_err(|error| error.to_string())?;
     if let Some(reason) = report.infrastructure.first() {
-        return Err(reason.clone());
+        let root = scratch.path().display().to_string();
+        return Err(reason.replace(&root, "(scratch)"));
     }
     let again = Status::read(&outbox, &id)
         .map_err(|error| error.to_string())?
@@ -169,18 +170,14 @@ fn compare_runs(
         );
         (ReexecutionResult::Different, statement)
     } else if ends(recorded) != ends(again) {
-        let shown = |status: &Status| {
+        let end = |status: &Status| {
             let rule = status.reason.as_ref().map_or("", |reason| &reason.rule_id);
             format!("{:?} {rule}", status.state)
                 .to_lowercase()
                 .trim_end()
                 .to_owned()
         };
-        let statement = format!(
-            "different verdict: {}, was {}",
-            shown(again),
-            shown(recorded)
-        );
+        let statement = format!("different verdict: {}, was {}", end(again), end(recorded));
         (ReexecutionResult::Different, statement)
     } else if is_identical {
         let statement = format!("identical in all {steps} steps{clock}");
@@ -193,7 +190,7 @@ fn compare_runs(
     };
     Ok(Reexecution {
         result,
-        statement,
+        statement: shown(&statement),
         compared_steps: steps,
         largest_difference_nats: largest,
         first_difference: first,
