@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::bundle;
+use crate::duplicates::DuplicatePolicy;
+use crate::review::DistributedPolicy;
 
 /// Everything an operator can set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,6 +23,8 @@ pub struct Config {
     pub outbox: PathBuf,
     pub intake: Intake,
     pub archive: bundle::Limits,
+    pub review: Review,
+    pub duplicates: Duplicates,
     pub corpus: Corpus,
     pub contest: Contest,
     pub budget: Budget,
@@ -29,6 +33,7 @@ pub struct Config {
     pub sandbox: Sandbox,
     pub audit: Audit,
     pub keys: Keys,
+    pub quarantine: Quarantine,
 }
 
 /// Who signs run folders.
@@ -37,6 +42,20 @@ pub struct Config {
 pub struct Keys {
     /// File of `prism keys generate`, readable by its owner alone; absent: runs are not signed.
     pub signing_key: Option<PathBuf>,
+}
+
+/// Runs that are too good to be believed are held until a person has looked at them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Quarantine {
+    /// Prequential bits per byte below which a run is held; 0: none is.
+    pub floor_bpb: f64,
+    /// Run folders whose learning is believed: none is held for learning faster when the list is empty.
+    pub references: Vec<PathBuf>,
+    /// How much lower than the best reference's the bits per byte may be, at each eighth of the text.
+    pub margin_bpb: f64,
+    /// Submissions (ids) that a person has looked at: they are ranked.
+    pub accepted: Vec<String>,
 }
 
 /// When a file in the inbox counts as whole.
@@ -49,6 +68,29 @@ pub struct Intake {
     pub rescan_ms: u64,
 }
 
+/// What the static review looks for beyond its rules.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Review {
+    /// Training scripts that are not ready for several ranks: `reject`, `flag` or `off`; absent: `reject` when
+    /// `run.world_size` is more than 1, else `flag`.
+    pub distributed: Option<DistributedPolicy>,
+}
+
+/// Submissions that say again what an earlier one of another owner said.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Duplicates {
+    /// What happens to them: `reject`, `hold` or `off`.
+    pub policy: DuplicatePolicy,
+    /// Source similarity from which on a submission is one (the historical measure), 0 to 1.
+    pub source: f64,
+    /// Similarity of the architecture graphs from which on it is one (the historical measure), 0 to 1.
+    pub graph: f64,
+    /// Share of the earlier submission's structure, names and formatting aside, from which on it is one, 0 to 1.
+    pub structure: f64,
+}
+
 /// The locked text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -57,6 +99,17 @@ pub struct Corpus {
     pub root: PathBuf,
     /// Folder with `<name>.json` tokenizers, the shipped `prism-4096.json` among them.
     pub tokenizers: PathBuf,
+    /// Order of the scored stream: `file`, or `keyed`: by a key of each run that is published when the run is over.
+    pub order: Order,
+    /// With `keyed`: this key (64 hexadecimal digits) instead of one of each run's own, to repeat a run.
+    pub order_key: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Order {
+    File,
+    Keyed,
 }
 
 /// The geometry that every submission is told, and the limits of its own choices.
@@ -71,6 +124,9 @@ pub struct Contest {
     pub max_parameters: u64,
     /// Seed forced before submission code is imported and at every build_model.
     pub seed: u64,
+    /// Seeds that every submission is measured under, one run each; empty: `seed` alone. The first takes the place of
+    /// `seed` and decides score and rank, the others give mean and spread.
+    pub seeds: Vec<u64>,
     /// Most rows a submission may ask for per rank.
     pub max_batch_size: u32,
     /// Longest row a submission may ask for, in tokens.
@@ -127,6 +183,8 @@ pub struct Run {
     pub build_s: u64,
     /// Longest wait for one prediction, in seconds.
     pub predict_s: u64,
+    /// Longest wait for all predictions of public text, of the twin's val, and of the held-out process, in seconds each.
+    pub evaluate_s: u64,
     /// Infrastructure failures before a submission ends as failed.
     pub max_attempts: u32,
 }
@@ -204,6 +262,8 @@ impl Default for Config {
             outbox: "outbox".into(),
             intake: Intake::default(),
             archive: bundle::Limits::default(),
+            review: Review::default(),
+            duplicates: Duplicates::default(),
             corpus: Corpus::default(),
             contest: Contest::default(),
             budget: Budget::default(),
@@ -212,6 +272,7 @@ impl Default for Config {
             sandbox: Sandbox::default(),
             audit: Audit::default(),
             keys: Keys::default(),
+            quarantine: Quarantine::default(),
         }
     }
 }
@@ -225,11 +286,24 @@ impl Default for Intake {
     }
 }
 
+impl Default for Duplicates {
+    fn default() -> Self {
+        Self {
+            policy: DuplicatePolicy::Reject,
+            source: 0.85,
+            graph: 0.82,
+            structure: 0.85,
+        }
+    }
+}
+
 impl Default for Corpus {
     fn default() -> Self {
         Self {
             root: "corpus".into(),
             tokenizers: "tokenizers".into(),
+            order: Order::File,
+            order_key: None,
         }
     }
 }
@@ -241,6 +315,7 @@ impl Default for Contest {
             sequence_length: 128,
             max_parameters: 150_000_000,
             seed: 1_337,
+            seeds: Vec::new(),
             max_batch_size: 256,
             max_seq_len: 2_048,
             min_steps: 8,
@@ -281,6 +356,7 @@ impl Default for Run {
             startup_s: 180,
             build_s: 60,
             predict_s: 120,
+            evaluate_s: 600,
             max_attempts: 3,
         }
     }
@@ -296,6 +372,17 @@ impl Default for Sandbox {
             artifacts_bytes: 2 << 30,
             tmp_bytes: 1 << 30,
             log_bytes: 1 << 20,
+        }
+    }
+}
+
+impl Default for Quarantine {
+    fn default() -> Self {
+        Self {
+            floor_bpb: 0.5,
+            references: Vec::new(),
+            margin_bpb: 0.3,
+            accepted: Vec::new(),
         }
     }
 }
@@ -387,12 +474,26 @@ impl Config {
         };
         overlay(&mut tree, environment)?;
         let origin = path.unwrap_or(Path::new("(defaults)")).to_owned();
-        let config: Self = serde_yaml::from_value(tree).map_err(|source| ConfigError::Parse {
-            path: origin,
-            source,
-        })?;
+        let mut config: Self =
+            serde_yaml::from_value(tree).map_err(|source| ConfigError::Parse {
+                path: origin,
+                source,
+            })?;
         config.check()?;
+        if let Some(first) = config.contest.seeds.first() {
+            config.contest.seed = *first;
+        }
         Ok(config)
+    }
+
+    /// The policy for scripts that are not ready for several ranks.
+    pub fn distributed_policy(&self) -> DistributedPolicy {
+        let by_world_size = if self.run.world_size > 1 {
+            DistributedPolicy::Reject
+        } else {
+            DistributedPolicy::Flag
+        };
+        self.review.distributed.unwrap_or(by_world_size)
     }
 
     fn check(&self) -> Result<(), ConfigError> {
@@ -407,6 +508,14 @@ impl Config {
                 })
             }
         };
+        if let Some(key) = &self.corpus.order_key {
+            range(
+                key.len() == 64 && key.bytes().all(|byte| byte.is_ascii_hexdigit()),
+                "corpus.order_key",
+                key,
+                "64 hexadecimal digits",
+            )?;
+        }
         let contest = &self.contest;
         range(
             (1..=8).contains(&self.run.world_size),
@@ -456,6 +565,36 @@ impl Config {
             &self.budget.bytes,
             "more than 0",
         )?;
+        for (key, threshold) in [
+            ("duplicates.source", self.duplicates.source),
+            ("duplicates.graph", self.duplicates.graph),
+            ("duplicates.structure", self.duplicates.structure),
+        ] {
+            range(
+                threshold > 0.0 && threshold <= 1.0,
+                key,
+                &threshold,
+                "more than 0, at most 1",
+            )?;
+        }
+        let distinct: std::collections::BTreeSet<_> = contest.seeds.iter().collect();
+        range(
+            distinct.len() == contest.seeds.len() && contest.seeds.len() <= 16,
+            "contest.seeds",
+            &format!("{:?}", contest.seeds),
+            "at most 16 different seeds",
+        )?;
+        for (key, bound) in [
+            ("quarantine.floor_bpb", self.quarantine.floor_bpb),
+            ("quarantine.margin_bpb", self.quarantine.margin_bpb),
+        ] {
+            range(
+                bound.is_finite() && bound >= 0.0,
+                key,
+                &bound,
+                "a number from 0",
+            )?;
+        }
         range(
             self.audit.tolerance_nats > 0.0 && self.audit.tolerance_nats.is_finite(),
             "audit.tolerance_nats",
@@ -575,6 +714,20 @@ mod tests {
         assert!(matches!(
             with(&[("PRISM_BUDGET", "5")]),
             Err(ConfigError::Environment { .. })
+        ));
+    }
+
+    #[test]
+    fn the_first_of_several_seeds_is_the_run_s_own() {
+        let config = with(&[("PRISM_CONTEST_SEEDS", "[7, 8]")]).unwrap();
+        assert_eq!((config.contest.seed, config.contest.seeds), (7, vec![7, 8]));
+        assert!(matches!(
+            with(&[("PRISM_CONTEST_SEEDS", "[7, 7]")]),
+            Err(ConfigError::Range { .. })
+        ));
+        assert!(matches!(
+            with(&[("PRISM_QUARANTINE_FLOOR_BPB", "-1")]),
+            Err(ConfigError::Range { .. })
         ));
     }
 

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 pub const OK: u8 = 0;
 /// `prism review` only: at least one submission is rejected.
 pub const REVIEW_REJECTED: u8 = 1;
+/// `prism rescore --strict` only: at least one input has no score.
+pub const RESCORE_STRICT: u8 = 1;
 /// `prism audit` only: at least one run is not consistent.
 pub const AUDIT_INCONSISTENT: u8 = 1;
 /// The command line is wrong (clap's own code, too).
@@ -14,7 +16,7 @@ pub const USAGE: u8 = 2;
 pub const CONFIGURATION: u8 = 3;
 /// Files, corpus, sandbox, python or device failed; what was to be measured is tried again on the next run.
 pub const INFRASTRUCTURE: u8 = 4;
-/// Another prism holds the outbox.
+/// Another prism holds the outbox, or makes the same corpus.
 pub const BUSY: u8 = 5;
 
 /// A code for the operating system.

@@ -7,6 +7,7 @@ pub mod bundle;
 pub mod config;
 pub mod dataset;
 pub mod digest;
+pub mod duplicates;
 pub mod exit;
 pub mod export;
 pub mod intake;

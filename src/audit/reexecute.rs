@@ -8,7 +8,7 @@ use super::documents::Documents;
 use super::folder::Folder;
 use super::identity::MAX_ARCHIVE_BYTES;
 use super::report::{Reexecution, ReexecutionResult, shown};
-use crate::config::Config;
+use crate::config::{Config, Order, Quarantine};
 use crate::dataset::manifest::Corpus;
 use crate::intake::submission_id;
 use crate::outbox::status::{State, Status};
@@ -52,6 +52,12 @@ fn attempt(path: &Path, config: &Config, progress: &Progress) -> Result<Reexecut
     config_again.outbox = scratch.path().join("outbox");
     config_again.keys.signing_key = None;
     config_again.run.max_attempts = 1;
+    // whether a score is believed is no matter of executing it
+    config_again.quarantine = Quarantine::default();
+    let manifest = documents.manifest.as_ref();
+    let order_key = manifest.and_then(|manifest| manifest["referee"]["order"]["key"].as_str());
+    config_again.corpus.order = order_key.map_or(Order::File, |_| Order::Keyed);
+    config_again.corpus.order_key = order_key.map(str::to_owned);
     same_corpus(&folder, config)?;
 
     let archive = folder.read(ARCHIVE, MAX_ARCHIVE_BYTES)?;
@@ -154,6 +160,9 @@ fn compare_runs(
         first = held.first;
     }
     let ends = |status: &Status| {
+        if status.is_quarantined() {
+            return (State::Scored, None);
+        }
         let rule = status.reason.as_ref().map(|reason| reason.rule_id.clone());
         (status.state, rule)
     };

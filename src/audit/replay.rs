@@ -7,6 +7,7 @@ use super::folder::{Folder, GRAPH, REVIEW};
 use super::identity::MAX_ARCHIVE_BYTES;
 use super::report::Check;
 use crate::bundle::{self, Bundle, Limits};
+use crate::config::Config;
 use crate::outbox::status::State;
 use crate::pipeline::{ARCHIVE, MANIFEST, review_of};
 use crate::review;
@@ -46,9 +47,18 @@ fn limits(documents: &Documents) -> Limits {
         .unwrap_or_default()
 }
 
+/// Those that the review was made under, as far as they are on record.
+fn settings(documents: &Documents) -> Config {
+    let own = Config::default();
+    let recorded = documents.run_config.as_ref();
+    recorded
+        .and_then(|recorded| own.with_recorded(recorded).ok())
+        .unwrap_or(own)
+}
+
 fn replay(bundle: &Bundle, documents: &Documents) -> Check {
     let name = "review";
-    let again = review_of(bundle);
+    let again = review_of(&settings(documents), bundle);
     let mut replayed = json!(again);
     let Some(recorded) = &documents.review else {
         let problem = format!("there is an archive and no readable {REVIEW}");
@@ -57,6 +67,10 @@ fn replay(bundle: &Bundle, documents: &Documents) -> Check {
     if let Some(fields) = replayed.as_object_mut() {
         for field in ["schema_version", "submission_id"] {
             fields.insert(field.to_owned(), recorded[field].clone());
+        }
+        // What lay in the outbox at the time cannot be compared again from one folder.
+        if let Some(duplicates) = recorded.get("duplicates") {
+            fields.insert("duplicates".to_owned(), duplicates.clone());
         }
     }
     let mut problems = differences(REVIEW, recorded, &replayed);

@@ -85,7 +85,7 @@ pub fn audit(config: &Config, global: &Global, arguments: &Audit) -> Result<u8, 
     let report = AuditReport::new(runs);
     match global.format {
         Format::Json => output::json(&report)?,
-        Format::Text => output::print(&report.text())?,
+        _ => output::print(&report.text())?,
     }
     Ok(code(&report))
 }

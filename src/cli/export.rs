@@ -23,7 +23,7 @@ pub fn export(global: &Global, runs: &[PathBuf], target: &Path) -> Result<u8, Co
         Format::Json => output::json(&serde_json::json!({
             "archive": target, "sha256": digest, "runs": folders.len(), "files": files,
         }))?,
-        Format::Text => output::print(&format!(
+        _ => output::print(&format!(
             "{}: {} runs, {files} files, sha256 {digest}\n",
             target.display(),
             folders.len()

@@ -34,7 +34,7 @@ pub fn keys(config: &Config, global: &Global, command: Keys) -> Result<u8, Compl
                 Format::Json => output::json(&serde_json::json!({
                     "signing_key": path, "public_key_file": public_path, "public_key": public.to_string(),
                 }))?,
-                Format::Text => output::print(&format!(
+                _ => output::print(&format!(
                     "signing key  {} (yours alone: keep a copy where no run reaches it)\npublic key   {}, {public}\n",
                     path.display(),
                     public_path.display(),
@@ -48,7 +48,7 @@ pub fn keys(config: &Config, global: &Global, command: Keys) -> Result<u8, Compl
                 Format::Json => {
                     output::json(&serde_json::json!({"public_key": public.to_string()}))?;
                 }
-                Format::Text => output::print(&public.line())?,
+                _ => output::print(&public.line())?,
             }
         }
     }

@@ -2,14 +2,18 @@
 
 mod audit;
 mod data;
+mod explain;
 mod export;
+mod guarded;
 mod keys;
 mod output;
 mod plot;
 mod rescore;
+mod rescore_text;
 mod review;
 mod run;
 mod schema;
+mod tokenizers;
 mod watch;
 
 use std::path::PathBuf;
@@ -26,7 +30,8 @@ use prism::exit;
     about = "Measures untrusted learners honestly: zips in an inbox, bits per byte in an outbox."
 )]
 #[command(
-    after_help = "Exit codes: 0 done (whatever the verdicts), 1 `review` rejected or `audit` doubts something, 2 usage, 3 configuration, \
+    after_help = "Exit codes: 0 done (whatever the verdicts), 1 `review` rejected, `audit` doubts or `rescore --strict` could not score \
+                        something, 2 usage, 3 configuration, \
                         4 infrastructure (tried again on the next run), 5 another prism holds the outbox."
 )]
 struct Arguments {
@@ -41,7 +46,7 @@ struct Global {
     /// Configuration file; `prism config` prints every setting.
     #[arg(long, global = true, env = "PRISM_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Form of what is printed on stdout.
+    /// Form of what is printed on stdout; sarif is for `review`, csv and parquet for `rescore`, markdown for `explain --all`.
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     format: Format,
     /// No progress on stderr.
@@ -53,6 +58,14 @@ struct Global {
 enum Format {
     Text,
     Json,
+    /// Of `review` only: SARIF 2.1.0.
+    Sarif,
+    /// Of `explain --all` only.
+    Markdown,
+    /// Of `rescore` only.
+    Csv,
+    /// Of `rescore` only, into a file.
+    Parquet,
 }
 
 #[derive(Args, Clone)]
@@ -76,16 +89,24 @@ enum Command {
         /// Zips, or folders as they would be zipped.
         #[arg(required = true)]
         paths: Vec<PathBuf>,
+        /// Take each path as one Python file, or a folder of such, without the contract between the two scripts.
+        #[arg(long)]
+        source: bool,
+    },
+    /// Say what a rule means and what to write instead.
+    Explain {
+        /// Its id, with or without `prism:`.
+        #[arg(required_unless_present = "all")]
+        rule: Option<String>,
+        /// Every rule of the review.
+        #[arg(long, conflicts_with = "rule")]
+        all: bool,
     },
     /// Recompute scores of manifests and run folders.
-    Rescore {
-        /// Manifests (.json, .jsonl), run folders, or folders of either.
-        #[arg(required = true)]
-        paths: Vec<PathBuf>,
-        /// Rules: those of the run's own kind, or one version for all.
-        #[arg(long, value_enum, default_value_t = rescore::Scoring::Own)]
-        scoring: rescore::Scoring,
-    },
+    Rescore(rescore::Arguments),
+    /// What `rescore` starts to read streams that may be forged.
+    #[command(name = rescore::SUM_STREAMS, hide = true)]
+    SumStreams,
     /// Check run folders, wherever they were copied to, against everything that they say about themselves.
     Audit(audit::Audit),
     /// Make one archive of run folders: the same runs are the same bytes.
@@ -112,7 +133,7 @@ enum Command {
     /// The decoder of `audit`, in a process of its own.
     #[command(name = "audit-streams", hide = true)]
     AuditStreams { folder: PathBuf },
-    /// Lock or verify a corpus.
+    /// Lock or verify a corpus, or try tokenizers.
     #[command(subcommand)]
     Data(data::Data),
     /// Make or show the key that run folders are signed with.
@@ -125,6 +146,9 @@ enum Command {
     },
     /// Print the configuration in force.
     Config,
+    /// The process of a submission's own tokenizer; started by prism itself.
+    #[command(name = prism::dataset::tokenizer::guarded::COMMAND, hide = true)]
+    TokenizeGuarded,
 }
 
 /// An error as people read it: what, then what to do.
@@ -159,17 +183,23 @@ pub fn main() -> ExitCode {
 
 fn dispatch(arguments: Arguments) -> Result<u8, Complaint> {
     let global = arguments.global;
+    check_format(global.format, &arguments.command)?;
     match arguments.command {
         Command::Run(folders) => run::run(&load(&global, Some(&folders))?, &global),
         Command::Watch(folders) => watch::watch(&load(&global, Some(&folders))?, &global),
-        Command::Review { paths } => review::review(&load(&global, None)?, &global, &paths),
-        Command::Rescore { paths, scoring } => rescore::rescore(&global, &paths, scoring),
+        Command::Review { paths, source } => {
+            review::review(&load(&global, None)?, &global, &paths, source)
+        }
+        Command::Explain { rule, .. } => explain::explain(&global, rule.as_deref()),
+        Command::Rescore(arguments) => rescore::rescore(&global, &arguments),
         Command::Audit(arguments) => audit::audit(&load(&global, None)?, &global, &arguments),
         Command::Export { runs, output } => export::export(&global, &runs, &output),
         Command::Plot { runs, output, x } => plot::plot(&global, &runs, &output, x),
         Command::AuditStreams { folder } => audit::streams(&folder),
+        Command::SumStreams => rescore::sum_streams(),
         Command::Data(command) => data::data(&global, command),
         Command::Keys(command) => keys::keys(&load(&global, None)?, &global, command),
+        Command::TokenizeGuarded => guarded::answer(),
         Command::Schema { name } => schema::schema(&global, name.as_deref()),
         Command::Config => {
             let config = load(&global, None)?;
@@ -177,6 +207,33 @@ fn dispatch(arguments: Arguments) -> Result<u8, Complaint> {
             Ok(exit::OK)
         }
     }
+}
+
+/// Some forms are for one command each.
+fn check_format(format: Format, command: &Command) -> Result<(), Complaint> {
+    let (fits, only) = match format {
+        Format::Text | Format::Json => return Ok(()),
+        Format::Sarif => (
+            matches!(command, Command::Review { .. }),
+            "--format sarif is a form of `prism review`",
+        ),
+        Format::Markdown => (
+            matches!(command, Command::Explain { all: true, .. }),
+            "--format markdown is a form of `prism explain --all`",
+        ),
+        Format::Csv | Format::Parquet => (
+            matches!(command, Command::Rescore(_)),
+            "--format csv and parquet are forms of `prism rescore`",
+        ),
+    };
+    if fits {
+        return Ok(());
+    }
+    Err(Complaint::new(
+        exit::USAGE,
+        only,
+        "use --format text or json",
+    ))
 }
 
 fn load(global: &Global, folders: Option<&Folders>) -> Result<Config, Complaint> {

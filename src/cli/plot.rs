@@ -34,7 +34,7 @@ pub fn plot(global: &Global, runs: &[PathBuf], target: &Path, x: Axis) -> Result
         Format::Json => output::json(&serde_json::json!({
             "picture": target, "runs": drawn, "without_stream": left_out,
         }))?,
-        Format::Text => output::print(&format!(
+        _ => output::print(&format!(
             "{}: {drawn} runs, {left_out} left out for want of a stream\n",
             target.display()
         ))?,

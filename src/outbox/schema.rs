@@ -41,6 +41,8 @@ schemas! {
     Digests "digests" "digests.schema.json";
     RunConfig "run_config" "run_config.schema.json";
     Signature "signature" "signature.schema.json";
+    CorpusProof "corpus_proof" "corpus_proof.schema.json";
+    ArchitectureMetadata "architecture_metadata" "architecture_metadata.schema.json";
     ArchitectureGraph "architecture_graph" "architecture_graph.schema.json";
 }
 

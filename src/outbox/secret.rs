@@ -1,4 +1,4 @@
-//! The operator's secret: 32 random bytes that decide when runs are probed. It never leaves the outbox;
+//! The operator's secret: 32 random bytes that decide when runs are probed and, if so configured, in which order they read. It never leaves the outbox;
 //! a run's own key is derived from it and published in the run's manifest when the run is over.
 
 use std::fs;
@@ -21,6 +21,15 @@ pub fn run_key(
     hash.update(secret);
     hash.update(submission_id.as_bytes());
     hash.update(attempt.to_le_bytes());
+    Ok(hash.finalize().into())
+}
+
+/// The key of a run's order: the same for every attempt, since the streams are to be the same.
+pub fn order_key(outbox: &Outbox, submission_id: &str) -> Result<[u8; 32], OutboxError> {
+    let mut hash = Sha256::new();
+    hash.update(b"prism-order-key\0");
+    hash.update(operator_secret(outbox)?);
+    hash.update(submission_id.as_bytes());
     Ok(hash.finalize().into())
 }
 

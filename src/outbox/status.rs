@@ -10,6 +10,10 @@ use super::{Outbox, OutboxError, atomic, seal};
 
 pub const FILE: &str = "status.json";
 pub const SCHEMA_VERSION: &str = "prism_status.v1";
+
+/// Rule of a run that is held because it is too good to be believed.
+pub const TOO_GOOD: &str = "prism:too-good";
+
 const MAX_STATUS_BYTES: u64 = 1 << 20;
 
 /// The rooms a submission has passed. The last four are final, but for `held`.
@@ -105,9 +109,16 @@ impl Status {
         }
     }
 
-    /// Whether nothing more will happen to it.
+    /// Whether nothing more will happen to it by itself.
     pub fn is_final(&self) -> bool {
         matches!(self.state, State::Scored | State::Rejected | State::Failed)
+            || self.is_quarantined()
+    }
+
+    /// Whether it is measured, and waits for a person to believe its score.
+    pub fn is_quarantined(&self) -> bool {
+        let rule_id = self.reason.as_ref().map(|reason| reason.rule_id.as_str());
+        self.state == State::Held && rule_id == Some(TOO_GOOD)
     }
 
     /// Goes to a state that is not a verdict.

@@ -8,10 +8,12 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 
 use super::measure::MeasureFailure;
+use super::quarantine;
+use super::seeds::{self, SeedRun};
 use crate::bundle::Bundle;
 use crate::config::{Config, Device, recorded};
 use crate::dataset::manifest as corpus;
-use crate::dataset::tokenizer::BYTES;
+use crate::dataset::tokenizer::{BYTES, OWN};
 use crate::digest::{file_digest, own_executable, sha256};
 use crate::outbox::schema::Schema;
 use crate::outbox::status::{Reason, State, Status, Verdict};
@@ -19,6 +21,7 @@ use crate::outbox::{Outbox, OutboxError, atomic};
 use crate::referee::journal;
 use crate::referee::launch::Phase;
 use crate::referee::measured::Measured;
+use crate::referee::phases::train::WALL_CLOCK;
 use crate::referee::plan::RunPlan;
 use crate::referee::session::{HELDOUT_JOURNAL, ONLINE_JOURNAL};
 use crate::referee::wire;
@@ -40,6 +43,7 @@ pub fn publish(
     plan: &RunPlan,
     measured: &Measured,
     config: &Config,
+    seeds: &[SeedRun],
 ) -> Result<(), MeasureFailure> {
     let folder = outbox.submission(&status.submission_id);
     let has_stream = publish_streams(plan, &folder)?;
@@ -75,9 +79,19 @@ pub fn publish(
                 measured.model_params,
             ) {
                 Ok(scored) => {
-                    let manifest = manifest(status, plan, measured, config, &scored, digests);
+                    let mut manifest = manifest(status, plan, measured, config, &scored, digests);
+                    if !seeds.is_empty() {
+                        manifest["seeds"] = seeds::block(config.contest.seed, &scored, seeds);
+                    }
                     atomic::write_json(&folder.join(MANIFEST), Schema::RunManifest, &manifest)?;
-                    (Verdict::Scored, None)
+                    let held = quarantine::reason(config, &status.submission_id, &folder)
+                        .map_err(|error| ours(error.to_string()))?;
+                    match held {
+                        Some(reason) if scored.score.final_score > 0.0 => {
+                            (Verdict::Held, Some(reason))
+                        }
+                        _ => (Verdict::Scored, None),
+                    }
                 }
                 Err(ScoreError::Unscorable { reasons, .. }) => {
                     let message = format!("the run has no score: {}", reasons.join("; "));
@@ -103,7 +117,7 @@ fn reason(rule_id: &str, message: &str, hint: &str) -> Reason {
     }
 }
 
-fn ours(message: String) -> MeasureFailure {
+pub(super) fn ours(message: String) -> MeasureFailure {
     MeasureFailure::Infrastructure {
         message,
         hint: "the submission is tried again on the next run".to_owned(),
@@ -111,7 +125,7 @@ fn ours(message: String) -> MeasureFailure {
 }
 
 /// Journals become parquet files. Whether there is an online stream at all.
-fn publish_streams(plan: &RunPlan, folder: &Path) -> Result<bool, MeasureFailure> {
+pub(super) fn publish_streams(plan: &RunPlan, folder: &Path) -> Result<bool, MeasureFailure> {
     let path = plan.folder.join(ONLINE_JOURNAL);
     let online: Vec<OnlineRow> = rows(&path)?;
     let mut heldout: Vec<HeldoutRow> = rows(&plan.folder.join(HELDOUT_JOURNAL))?;
@@ -196,7 +210,9 @@ fn publish_circumstances(
 
     let mut executed = measured.digests.clone();
     executed.insert("prism".to_owned(), own_executable().map_err(ours)?);
-    if let Some(name) = measured.tokenizer.as_deref().filter(|name| *name != BYTES) {
+    // Bytes have no file; a submission's own is in its archive.
+    let file = measured.tokenizer.as_deref();
+    if let Some(name) = file.filter(|name| ![BYTES, OWN].contains(name)) {
         let path = plan.config.corpus.tokenizers.join(format!("{name}.json"));
         let digest = file_digest(&path).map_err(crate::outbox::at(&path))?;
         executed.insert("tokenizer".to_owned(), digest);
@@ -222,12 +238,16 @@ pub fn withdraw(folder: &Path) -> Result<(), OutboxError> {
 }
 
 /// The facts that, with the streams, determine the score.
-fn measurement(bundle: &Bundle, measured: &Measured) -> Result<MeasurementBlock, String> {
+pub(super) fn measurement(
+    bundle: &Bundle,
+    measured: &Measured,
+) -> Result<MeasurementBlock, String> {
     let source = review::normalised_source(&bundle.files).map_err(|error| error.to_string())?;
     Ok(MeasurementBlock {
         vocab_size: measured.vocab_size,
         bytes_per_token: measured.step0_bytes_per_token,
         step0_nats: measured.step0_nats,
+        out_of_time: measured.stopped_reason.as_deref() == Some(WALL_CLOCK),
         code: code_length::code_bits(&source).map_err(|error| error.to_string())?,
         checks: measured
             .checks
@@ -239,6 +259,14 @@ fn measurement(bundle: &Bundle, measured: &Measured) -> Result<MeasurementBlock,
             })
             .collect(),
     })
+}
+
+/// How the documents of the stream are ordered.
+fn order(measured: &Measured) -> Value {
+    match &measured.order_key {
+        None => json!({"kind": "file"}),
+        Some(key) => json!({"kind": "keyed", "rule": "sha256(key + document id)", "key": key}),
+    }
 }
 
 /// The manifest: the contract's blocks by their historical names, then the referee's own.
@@ -279,6 +307,7 @@ fn manifest(
             "world_size": measured.world_size,
             "nproc_per_node": measured.world_size,
             "model_params": measured.model_params,
+            "live_params": measured.live_params,
         },
         "data": {
             "source": format!("locked-{}-train", measured.corpus_name),
@@ -309,6 +338,7 @@ fn manifest(
             "stream_tokens": measured.stream_tokens,
             "stream_documents": measured.stream_documents,
             "corpus_manifest_sha256": measured.corpus_manifest_sha256,
+            "order": order(measured),
             "config_sha256": digests.config_sha256,
             "budget": config.budget,
             "held_out": config.held_out,
@@ -321,6 +351,7 @@ fn manifest(
             "audit": config.audit,
             "audit_key": measured.audit_key,
             "probes": measured.probes,
+            "blind": measured.blind,
         },
         "isolation": measured.isolation,
         "versions": {

@@ -51,12 +51,18 @@ impl From<SandboxError> for Stop {
 
 impl From<crate::dataset::DatasetError> for Stop {
     fn from(error: crate::dataset::DatasetError) -> Self {
+        if error.is_choice_of_tokenizer() {
+            return Fault::new("prism:tokenizer", error.to_string(), error.hint()).into();
+        }
         Self::Infrastructure {
             message: error.to_string(),
             hint: error.hint().to_owned(),
         }
     }
 }
+
+/// Longest time for the runner to take a frame.
+const SEND_PATIENCE: Duration = Duration::from_secs(30);
 
 /// One rank's end of the wire.
 #[derive(Debug)]
@@ -82,7 +88,15 @@ impl Connection {
     }
 
     pub fn send(&mut self, frame: &FromReferee<'_>) -> Result<(), Stop> {
-        wire::send_frame(&self.stream, frame, None).map_err(stop_for)
+        self.send_within(frame, SEND_PATIENCE)
+    }
+
+    pub(super) fn send_within(
+        &mut self,
+        frame: &FromReferee<'_>,
+        patience: Duration,
+    ) -> Result<(), Stop> {
+        wire::send_frame(&self.stream, frame, None, patience).map_err(stop_for)
     }
 
     /// The next frame; `failed` frames are faults.
@@ -117,7 +131,8 @@ impl Connection {
             targets_offset: memory.targets_offset as u64,
             logits_offset: memory.logits_offset as u64,
         };
-        wire::send_frame(&self.stream, &frame, Some(memory.descriptor())).map_err(stop_for)?;
+        let descriptor = Some(memory.descriptor());
+        wire::send_frame(&self.stream, &frame, descriptor, SEND_PATIENCE).map_err(stop_for)?;
         self.memory = Some(memory);
         Ok(())
     }
@@ -257,6 +272,14 @@ fn raised(stage: Stage, exception: &str, message: &str, place: &str) -> Fault {
             text("the model's forward"),
             "see run.log",
         ),
+        // Names of the runner's own; a submission that raises them gives itself this verdict.
+        Stage::Train if ["TokenizerRefused", "UnknownTokenizer"].contains(&exception.as_str()) => {
+            Fault::new(
+                "prism:tokenizer",
+                text("train"),
+                "name a tokenizer of the contest, or ship a tokenizer.json and name it in prism.yaml",
+            )
+        }
         Stage::Train if out_of_memory(&exception, &message) => {
             Fault::new("prism:resource-oom", text("train"), "use less memory")
         }
@@ -292,7 +315,7 @@ fn stop_for(error: WireError) -> Stop {
     let rule_id = match error {
         WireError::Closed => CLOSED,
         WireError::Deadline(_) => DEADLINE,
-        WireError::Size { .. } | WireError::Schema(_) => "prism:protocol",
+        WireError::Size { .. } | WireError::Schema(_) | WireError::Descriptors => "prism:protocol",
         WireError::Io(error) => {
             return Stop::infrastructure(format!("the referee's socket: {error}"));
         }

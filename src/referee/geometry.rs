@@ -8,24 +8,34 @@ use super::shm::Geometry;
 use super::wire;
 use crate::config::Config;
 use crate::dataset::stream::TokenStream;
+use crate::dataset::tokenizer::guarded::Process;
 use crate::dataset::tokenizer::{self, Tokenizer};
 
-/// The tokenizer that a run uses: what `iter_train_batches` named, else prism.yaml's, else bytes.
-pub fn resolve(plan: &RunPlan, opened: &Opened) -> String {
-    opened
-        .tokenizer
-        .clone()
-        .or_else(|| plan.tokenizer.clone())
-        .unwrap_or_else(|| tokenizer::BYTES.to_owned())
+/// The tokenizer that a run uses: prism.yaml's, which `iter_train_batches` may only repeat, else what that named,
+/// else bytes.
+pub fn resolve(plan: &RunPlan, opened: &Opened) -> Result<String, Stop> {
+    match (&plan.tokenizer, &opened.tokenizer) {
+        (Some(declared), Some(asked)) if !declared.eq_ignore_ascii_case(asked) => Err(Fault::new(
+            "prism:tokenizer",
+            format!(
+                "ctx.iter_train_batches asked for tokenizer {:?}, prism.yaml names {declared:?}",
+                wire::clipped(asked)
+            ),
+            "name the same tokenizer in both places, or only in prism.yaml",
+        )
+        .into()),
+        (_, Some(name)) | (Some(name), None) => Ok(name.clone()),
+        (None, None) => Ok(tokenizer::BYTES.to_owned()),
+    }
 }
 
 /// The geometry a submission asked for, if it may have it.
 pub fn check_geometry(
-    config: &Config,
+    plan: &RunPlan,
     opened: &Opened,
     tokenizer: &str,
 ) -> Result<(Geometry, Tokenizer), Stop> {
-    let contest = &config.contest;
+    let contest = &plan.config.contest;
     let wrong =
         |message: String, hint: &str| Stop::from(Fault::new("prism:geometry", message, hint));
     if !(1..=u64::from(contest.max_batch_size)).contains(&opened.batch_size) {
@@ -56,7 +66,7 @@ pub fn check_geometry(
             "ask ctx.iter_train_batches for a smaller batch_size or seq_len",
         ));
     }
-    let tokenizer = load_tokenizer(config, tokenizer)?;
+    let tokenizer = load_tokenizer(plan, tokenizer)?;
     let geometry = Geometry {
         batch_size: opened.batch_size as usize,
         seq_len: opened.seq_len as usize,
@@ -65,35 +75,39 @@ pub fn check_geometry(
     Ok((geometry, tokenizer))
 }
 
-/// The contest's tokenizer of that name; a name that it does not have, or one too large, is the submission's fault.
-pub fn load_tokenizer(config: &Config, tokenizer: &str) -> Result<Tokenizer, Stop> {
-    let contest = &config.contest;
+/// The tokenizer of that name, the contest's or the project's own; a name that there is not, or a tokenizer that is too
+/// large, is the submission's fault.
+pub fn load_tokenizer(plan: &RunPlan, name: &str) -> Result<Tokenizer, Stop> {
+    let config = &plan.config;
     let wrong =
-        |message: String, hint: &str| Stop::from(Fault::new("prism:geometry", message, hint));
-    let known = tokenizer == tokenizer::BYTES
-        || (tokenizer::plain(tokenizer)
-            && config
-                .corpus
-                .tokenizers
-                .join(format!("{tokenizer}.json"))
-                .is_file());
-    if !known {
+        |message: String, hint: &str| Stop::from(Fault::new("prism:tokenizer", message, hint));
+    let tokenizer = if plan.tokenizer.as_deref() == Some(tokenizer::OWN) && name == tokenizer::OWN {
+        let process = Process {
+            prism: plan.prism.clone(),
+            isolation: config.sandbox.isolation,
+        };
+        Tokenizer::own(&plan.project.join(tokenizer::OWN), process)?
+    } else {
+        let known = tokenizer::names(&config.corpus.tokenizers)?;
+        let Some(name) = known.iter().find(|known| known.eq_ignore_ascii_case(name)) else {
+            return Err(wrong(
+                format!(
+                    "tokenizer: got {:?}, which this contest does not have; it has {}",
+                    wire::clipped(name),
+                    known.join(", ")
+                ),
+                "name one of these, or ship a tokenizer.json and name it in prism.yaml",
+            ));
+        };
+        Tokenizer::load(name, &config.corpus.tokenizers)?
+    };
+    let most = config.contest.vocab_size;
+    if tokenizer.size() > most {
         return Err(wrong(
             format!(
-                "tokenizer: got {:?}, which this contest does not have",
-                wire::clipped(tokenizer)
-            ),
-            "use \"bytes\" or \"prism-4096\"",
-        ));
-    }
-    let tokenizer = Tokenizer::load(tokenizer, &config.corpus.tokenizers)?;
-    if tokenizer.size() > contest.vocab_size {
-        return Err(wrong(
-            format!(
-                "tokenizer {} has {} ids, expected at most {}",
+                "tokenizer {} has {} ids, expected at most {most}",
                 tokenizer.name(),
                 tokenizer.size(),
-                contest.vocab_size
             ),
             "use a tokenizer that fits ctx.vocab_size",
         ));

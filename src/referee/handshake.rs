@@ -1,15 +1,22 @@
 //! Starting a phase: the socket, the process, every rank's `hello`, the plan.
 
 use std::collections::BTreeMap;
+use std::fs::DirBuilder;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rustix::fs::{Mode, OFlags};
+
 use super::connection::{Connection, Stop};
-use super::launch::{Phase, command, data_dir};
+use super::launch::{Phase, SOCKET, command, data_dir};
 use super::measured::Environment;
 use super::plan::RunPlan;
+use super::sources;
 use super::wire::{self, FromReferee, FromRunner};
+use crate::config::Device;
 use crate::sandbox::{self, Command, Running, python};
 
 /// A phase that runs: its wall, and one connection per rank, in order of rank.
@@ -18,12 +25,10 @@ pub struct Started {
     pub connections: Vec<Connection>,
     pub running: Running,
     pub environment: Environment,
-    // The socket lives as long as the phase.
-    _socket: tempfile::TempDir,
 }
 
-/// Starts a phase and takes every rank's `hello`. Until then no line of the submission has run: whatever goes wrong
-/// is the machine's affair.
+/// Starts a phase, takes every rank's `hello`, and checks that Python reads what was reviewed. Until then no line of the
+/// submission has run: what goes wrong before the plan is sent is the machine's affair.
 pub fn start(
     plan: &RunPlan,
     python: &python::Environment,
@@ -31,16 +36,9 @@ pub fn start(
     weights: Option<&Path>,
     tokenizers: &serde_json::Value,
 ) -> Result<Started, Stop> {
-    let socket = tempfile::Builder::new()
-        .prefix("prism-")
-        .tempdir()
-        .map_err(Stop::io("the socket's folder"))?;
-    let path = socket.path().join("referee.sock");
-    let listener = UnixListener::bind(&path).map_err(Stop::io("the referee's socket"))?;
-    listener
-        .set_nonblocking(true)
-        .map_err(Stop::io("the referee's socket"))?;
-    let command = command(plan, python, phase, socket.path(), weights)?;
+    let socket = plan.folder.join(phase.name()).join("socket");
+    let listener = listen(&socket).map_err(Stop::io("the referee's socket"))?;
+    let command = command(plan, python, phase, &socket, weights)?;
     let world_size = if phase == Phase::Train {
         plan.config.run.world_size
     } else {
@@ -104,6 +102,19 @@ pub fn start(
                 wire::PROTOCOL
             )));
         }
+        // What fell back to the CPU would be measured as something else than what was asked for.
+        let expected = plan.config.run.device.torch_name(rank);
+        if plan.config.run.device == Device::Cuda && device != expected {
+            return Err(Stop::Infrastructure {
+                message: format!(
+                    "rank {rank} of the {} process has the device {:?}, expected {expected}",
+                    phase.name(),
+                    wire::clipped(&device)
+                ),
+                hint: "run.device: cuda needs one working GPU for each of run.world_size ranks, visible inside the sandbox"
+                    .to_owned(),
+            });
+        }
         let environment = Environment {
             python: wire::clipped(&python),
             torch: wire::clipped(&torch),
@@ -135,12 +146,28 @@ pub fn start(
             Stop::infrastructure("the process closed its connection before the plan")
         })?;
     }
+    let patience = deadline.saturating_duration_since(Instant::now());
+    sources::check(&plan.sources, &mut connections, &running, patience)?;
     Ok(Started {
         connections,
         running,
         environment,
-        _socket: socket,
     })
+}
+
+/// Listens at `folder/referee.sock`, in a folder that is the operator's alone: whoever connects is taken for the runner.
+fn listen(folder: &Path) -> std::io::Result<UnixListener> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(folder, flags, Mode::empty())?;
+    // A socket's path has at most 108 bytes; the folder's descriptor stands for the rest of it.
+    let path = format!("/proc/self/fd/{}/{SOCKET}", opened.as_raw_fd());
+    let listener = UnixListener::bind(path)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }
 
 /// The `plan` frame of one rank.
@@ -176,7 +203,7 @@ fn plan_frame(
             "sequence_length": config.contest.sequence_length,
             "max_parameters": config.contest.max_parameters,
             "seed": config.contest.seed,
-            "data_dir": command.inside(&data_dir(plan)),
+            "data_dir": command.inside(&data_dir(plan, phase)),
             "artifacts_dir": command.inside(&command.artifacts),
             "device": config.run.device.torch_name(rank),
             "rank": rank,

@@ -1,5 +1,6 @@
 //! Whether the model that enters the stream is the untrained twin, and what the twin knew.
 
+use super::loss::charge;
 use super::measured::CheckResult;
 use super::step::Prediction;
 use crate::dataset::stream::{Batch, TokenStream};
@@ -18,23 +19,16 @@ impl FirstBatch {
     pub fn new(
         batch: &Batch,
         stream: &TokenStream,
+        vocab_size: usize,
         twin: &Prediction,
         live: &Prediction,
         tolerance_nats: f64,
     ) -> Self {
         let bytes: u64 = batch.targets.iter().map(|&id| stream.bytes_of(id)).sum();
-        let mean = twin.nats.iter().sum::<f64>() / twin.nats.len().max(1) as f64;
-        let difference = twin
-            .nats
-            .iter()
-            .zip(&live.nats)
-            .fold(0.0, |largest: f64, (a, b)| {
-                match (a.is_finite(), b.is_finite()) {
-                    (true, true) => largest.max((a - b).abs()),
-                    (false, false) => largest,
-                    _ => f64::INFINITY,
-                }
-            });
+        // As charged: a row without a finite loss is the worst case, not a figure that is missing.
+        let charged = twin.nats.iter().map(|&nats| charge(nats, vocab_size).0);
+        let mean = charged.sum::<f64>() / twin.nats.len().max(1) as f64;
+        let difference = twin.largest_difference_nats(live);
         Self {
             step0_nats: mean,
             bytes_per_token: bytes as f64 / batch.targets.len().max(1) as f64,

@@ -5,9 +5,13 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::past;
 use super::plan::RunPlan;
 use super::runner_files::RUNNER_FILES;
 use crate::sandbox::{self, Command, Limits, Mount, SandboxError, python};
+
+/// Name of the referee's socket in its folder.
+pub const SOCKET: &str = "referee.sock";
 
 /// A process of the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +47,8 @@ pub fn command(
     for path in [&artifacts, &scratch, &runner] {
         fs::create_dir_all(path).map_err(at(path))?;
     }
+    let data = data_dir(plan, phase);
+    past::lay_out(&data, &config.corpus.root.join("open")).map_err(at(&data))?;
     for (name, text) in RUNNER_FILES {
         let path = runner.join(name);
         if let Some(parent) = path.parent() {
@@ -58,7 +64,7 @@ pub fn command(
     let mut mounts = vec![
         mount(&runner, "runner", false),
         mount(&plan.project, "project", false),
-        mount(&data_dir(plan), "data", false),
+        mount(&data, "data", false),
         mount(&config.corpus.tokenizers, "tokenizers", false),
         mount(socket, "socket", false),
         mount(&artifacts, "artifacts", true),
@@ -111,14 +117,17 @@ pub fn command(
     Ok(command)
 }
 
-/// The text that submissions may read: the open sample.
-pub fn data_dir(plan: &RunPlan) -> PathBuf {
-    plan.config.corpus.root.join("open")
+/// The text that submissions may read: the open sample, and in training what was charged of the stream.
+pub fn data_dir(plan: &RunPlan, phase: Phase) -> PathBuf {
+    plan.folder.join(match phase {
+        Phase::Train => "train/data",
+        Phase::Twin | Phase::HeldOut => "data",
+    })
 }
 
 fn environment(plan: &RunPlan, command: &Command, socket: &Path) -> BTreeMap<String, String> {
     let run = &plan.config.run;
-    let socket = command.inside(&socket.join("referee.sock"));
+    let socket = command.inside(&socket.join(SOCKET));
     let home = match command.isolation {
         sandbox::Isolation::Bwrap => "/tmp".to_owned(),
         sandbox::Isolation::None => command.scratch.display().to_string(),

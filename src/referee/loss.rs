@@ -7,6 +7,15 @@ pub const WORST_CASE_FACTOR: f64 = 2.0;
 /// No token is charged more: finite but absurd logits must not overflow a step's sum.
 pub const MAX_TOKEN_NATS: f64 = 8_192.0;
 
+/// No row of a stream is charged more: the largest sum its fixed point holds, less one nat.
+const MAX_ROW_NATS: f64 = 2_147_483_647.0;
+
+/// A row's loss in the fixed-point unit of the streams. Absurd logits for a whole batch cost the most that a row can say,
+/// about 1,000 nats a token for the largest batch.
+pub fn row_q32(nats: f64) -> Result<i64, String> {
+    nats_to_q32(nats.min(MAX_ROW_NATS)).map_err(|error| error.to_string())
+}
+
 /// Computes −ln p(target) from logits, in f64, one row at a time.
 pub trait Loss {
     /// `logits` is row-major [targets.len(), vocab_size]; `nats` gets one loss per target. A row without a finite
@@ -36,11 +45,6 @@ impl Charge {
         self.nats += nats;
         self.tokens += 1;
         self.nonfinite += u32::from(!finite);
-    }
-
-    /// The sum in the fixed-point unit of the streams.
-    pub fn nats_q32(&self) -> Result<i64, String> {
-        nats_to_q32(self.nats).map_err(|error| error.to_string())
     }
 }
 

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::blind::BlindFigures;
+
 use crate::sandbox::Achieved;
 
 /// The end of a run that is the submission's own affair.
@@ -95,10 +97,16 @@ pub struct Measured {
     pub step0_bytes_per_token: f64,
     pub checks: Vec<CheckResult>,
     pub probes: Vec<ProbeResult>,
+    /// Whether labels that are nowhere in the inputs cost more than others.
+    pub blind: Option<BlindFigures>,
+    /// Most elements in the tensors of the live model, at the secret steps and at the end.
+    pub live_params: Option<u64>,
     pub isolation: Option<Achieved>,
     pub environment: Environment,
     /// The key of the probe schedule, published now that the run is over.
     pub audit_key: String,
+    /// Key of the stream's order; none where it is the files' own.
+    pub order_key: Option<String>,
     /// Seconds by part of the run: `twin`, `train`, `heldout` (wall time of each process), `stream` (first batch to last,
     /// less what was not the submission's own), `referee` (losses and records, within `stream`).
     pub seconds: BTreeMap<String, f64>,

@@ -3,6 +3,7 @@
 //! [`session::measure`] runs one submission through its three processes (twin, training, held-out) and returns what was
 //! measured. The loss itself is behind [`loss::Loss`], so that everything else builds and is tested without libtorch.
 
+pub mod blind;
 pub mod causality;
 pub mod connection;
 pub mod events;
@@ -13,12 +14,17 @@ pub mod journal;
 pub mod launch;
 pub mod loss;
 pub mod measured;
+pub mod past;
+pub mod patience;
 pub mod phases;
 pub mod plan;
 pub mod reference;
 pub mod runner_files;
 pub mod session;
 pub mod shm;
+mod sources;
 pub mod step;
 pub mod texts;
 pub mod wire;
+#[cfg(test)]
+mod wire_fuzz;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::blind::BlindWatch;
 use super::causality::Schedule;
 use super::connection::Stop;
 use super::events::{Event, RunStage};
@@ -12,6 +13,8 @@ use super::journal::Journal;
 use super::launch::{self, Phase};
 use super::loss::Loss;
 use super::measured::{CheckResult, Environment, Fault, Measured};
+use super::past::Past;
+use super::phases::evaluation_patience;
 use super::phases::heldout::{self, Trained};
 use super::phases::train::Training;
 use super::phases::twin::Twin;
@@ -23,7 +26,7 @@ use super::{geometry as geometry_rules, handshake, runner_files, texts as corpus
 use crate::config::Config;
 use crate::dataset::manifest::{Corpus, Split};
 use crate::dataset::stream::{Batch, TokenStream};
-use crate::dataset::tokenizer;
+use crate::dataset::tokenizer::{self, Tokenizer};
 use crate::outbox::status::rfc3339;
 use crate::sandbox::{probe, python};
 
@@ -62,6 +65,7 @@ struct Session<'a> {
     corpus: Corpus,
     python: python::Environment,
     schedule: Schedule,
+    order_key: Option<[u8; 32]>,
     tokenizers: serde_json::Value,
     heldout: Journal,
     measured: Measured,
@@ -72,9 +76,11 @@ impl<'a> Session<'a> {
         let config = &plan.config;
         let corpus = Corpus::open(&config.corpus.root)?;
         let python = python::discover(&config.run.python)?;
-        let key = parse_key(&plan.audit_key).ok_or_else(|| {
-            Stop::infrastructure("the plan's audit_key is not 64 hexadecimal digits")
-        })?;
+        let key = parse_key("audit_key", &plan.audit_key)?;
+        let order_key = plan
+            .order_key
+            .as_deref()
+            .map(|key| parse_key("order_key", key));
         let schedule = Schedule::new(key, config.audit.first_steps, config.audit.one_in);
         let train = corpus.manifest.splits.get(Split::Train.name());
         let measured = Measured {
@@ -97,9 +103,12 @@ impl<'a> Session<'a> {
             step0_bytes_per_token: 0.0,
             checks: Vec::new(),
             probes: Vec::new(),
+            blind: None,
+            live_params: None,
             isolation: None,
             environment: Environment::default(),
             audit_key: plan.audit_key.clone(),
+            order_key: plan.order_key.clone(),
             seconds: BTreeMap::new(),
             digests: BTreeMap::from([("runner".to_owned(), runner_files::runner_digest())]),
             started_at: rfc3339(SystemTime::now()),
@@ -116,6 +125,7 @@ impl<'a> Session<'a> {
             corpus,
             python,
             schedule,
+            order_key: order_key.transpose()?,
             measured,
         })
     }
@@ -133,14 +143,17 @@ impl<'a> Session<'a> {
             None,
         )?;
         self.measured.isolation = Some(probe::achieved(&wall)?);
-        let twin = self.twin(loss).map_err(before_training)?;
+        let declared = self.declared_texts().map_err(before_training)?;
+        let twin = self
+            .twin(declared.as_ref().map(|(tokenizer, _)| tokenizer), loss)
+            .map_err(before_training)?;
         self.seconds("twin", begun.elapsed());
 
         let begun = Instant::now();
         (self.events)(Event::Stage {
             stage: RunStage::Train,
         });
-        let left = self.train(twin, loss)?;
+        let left = self.train(twin, declared.map(|(_, texts)| texts), loss)?;
         self.seconds("train", begun.elapsed());
 
         let begun = Instant::now();
@@ -162,27 +175,56 @@ impl<'a> Session<'a> {
             .insert(part.to_owned(), duration.as_secs_f64());
     }
 
+    /// The tokenizer that prism.yaml names and the texts in it: whatever is wrong with it rejects, before anything runs.
+    fn declared_texts(&mut self) -> Result<Option<(Tokenizer, Texts)>, Stop> {
+        let Some(name) = &self.plan.tokenizer else {
+            return Ok(None);
+        };
+        let begun = Instant::now();
+        let tokenizer = geometry_rules::load_tokenizer(self.plan, name)?;
+        if tokenizer.name() == tokenizer::OWN {
+            let file = self.plan.project.join(tokenizer::OWN);
+            self.tokenizers[tokenizer::OWN] =
+                serde_json::json!({"file": file, "size": tokenizer.size()});
+        }
+        let texts = Texts::load(&self.corpus, self.config, &tokenizer, self.order_key)?;
+        self.seconds("tokenize", begun.elapsed());
+        Ok(Some((tokenizer, texts)))
+    }
+
     /// Builds the twin, applies the cap, probes it on public text.
-    fn twin(&mut self, loss: &mut dyn Loss) -> Result<Twin, Stop> {
+    fn twin(&mut self, declared: Option<&Tokenizer>, loss: &mut dyn Loss) -> Result<Twin, Stop> {
         let started =
             handshake::start(self.plan, &self.python, Phase::Twin, None, &self.tokenizers)?;
         self.measured.environment = started.environment.clone();
         let mut twin = Twin::build(started, self.config)?;
         self.measured.model_params = Some(twin.parameters);
-        let name = self.plan.tokenizer.as_deref().unwrap_or(tokenizer::BYTES);
-        let tokenizer = geometry_rules::load_tokenizer(self.config, name)?;
+        let bytes;
+        let tokenizer = match declared {
+            Some(tokenizer) => tokenizer,
+            None => {
+                bytes = geometry_rules::load_tokenizer(self.plan, tokenizer::BYTES)?;
+                &bytes
+            }
+        };
         let open = corpus_texts::open_sample(&self.corpus)?;
-        let open = TokenStream::new(&open, &tokenizer)?;
+        let open = TokenStream::new(&open, tokenizer)?;
         if open.tokens() > 2 * super::phases::HELDOUT_ROWS {
             let probes =
                 twin.probe_open_text(self.config, &open, &self.schedule.for_phase("twin"), loss)?;
             self.measured.probes.extend(probes);
         }
+        twin.pause()?;
         Ok(twin)
     }
 
     /// Trains and saves. Ends the twin once it has served as the standard of the first batch.
-    fn train(&mut self, twin: Twin, loss: &mut dyn Loss) -> Result<Left, Stop> {
+    fn train(
+        &mut self,
+        twin: Twin,
+        declared: Option<Texts>,
+        loss: &mut dyn Loss,
+    ) -> Result<Left, Stop> {
         let started = handshake::start(
             self.plan,
             &self.python,
@@ -202,36 +244,53 @@ impl<'a> Session<'a> {
             started,
             config: self.config,
             schedule: self.schedule.for_phase("train"),
-            predict_patience: Duration::from_secs(self.config.run.predict_s),
+            predict_patience: evaluation_patience(&self.config.run),
             loss: &mut shared,
             journal: &mut online,
             events: self.events,
             probes: Vec::new(),
+            blind: BlindWatch::default(),
+            live_params: 0,
             referee_time: Duration::ZERO,
             stream_time: Duration::ZERO,
         };
         let opened = training.opened()?;
-        let tokenizer = geometry_rules::resolve(self.plan, &opened);
-        let (geometry, tokenizer) =
-            geometry_rules::check_geometry(self.config, &opened, &tokenizer)?;
+        let tokenizer = geometry_rules::resolve(self.plan, &opened)?;
+        let (geometry, tokenizer) = geometry_rules::check_geometry(self.plan, &opened, &tokenizer)?;
         self.measured.batch_size = Some(geometry.batch_size as u32);
         self.measured.seq_len = Some(geometry.seq_len as u32);
         self.measured.tokenizer = Some(tokenizer.name().to_owned());
-        let texts = Texts::load(&self.corpus, self.config, &tokenizer)?;
+        let begun = Instant::now();
+        let texts = match declared {
+            Some(texts) => texts,
+            None => Texts::load(&self.corpus, self.config, &tokenizer, self.order_key)?,
+        };
+        self.measured
+            .seconds
+            .entry("tokenize".to_owned())
+            .or_insert_with(|| begun.elapsed().as_secs_f64());
         self.measured.stream_documents = texts.stream.documents;
         self.measured.stream_bytes = texts.stream.text_bytes;
         self.measured.stream_tokens = texts.stream.tokens() as u64;
         geometry_rules::check_lanes(self.config, geometry, &texts.stream)?;
         let heldout = &mut self.heldout;
-        let end = training.run(geometry, &texts.stream, &mut |batch, scored| {
+        let lanes = texts.stream.lanes(
+            geometry.batch_size * self.config.run.world_size as usize,
+            geometry.seq_len,
+        )?;
+        let folder = launch::data_dir(self.plan, Phase::Train);
+        let mut past = Past::new(folder, &texts.documents, &texts.stream, &lanes);
+        let end = training.run(geometry, &texts.stream, &mut past, &mut |batch, scored| {
             let Some(mut twin) = twin.take() else {
                 return Ok(());
             };
+            twin.resume();
             let mut loss = SharedLoss(&loss);
             let standard = twin.first_batch(self.config, geometry, batch, &mut loss)?;
             first = Some(FirstBatch::new(
                 batch,
                 &texts.stream,
+                geometry.vocab_size,
                 &standard,
                 scored,
                 self.config.audit.tolerance_nats,
@@ -241,6 +300,10 @@ impl<'a> Session<'a> {
             Ok(())
         });
         self.measured.probes.append(&mut training.probes);
+        self.measured.live_params = Some(training.live_params);
+        let blind = training.blind.figures();
+        self.measured.blind = Some(blind);
+        self.measured.checks.push(blind.check());
         self.measured
             .seconds
             .insert("referee".to_owned(), training.referee_time.as_secs_f64());
@@ -260,13 +323,10 @@ impl<'a> Session<'a> {
             self.measured.step0_bytes_per_token = first.bytes_per_token;
             self.measured.checks.push(first.check);
         }
+        self.measured.checks.extend(end.ranks);
         training.save_and_end()?;
         online.sync().map_err(Stop::io(ONLINE_JOURNAL))?;
         let weights = self.take_weights()?;
-        let lanes = texts.stream.lanes(
-            geometry.batch_size * self.config.run.world_size as usize,
-            geometry.seq_len,
-        )?;
         let tail = corpus_texts::tail(
             &lanes,
             geometry,
@@ -371,14 +431,18 @@ fn before_training(stop: Stop) -> Stop {
     }
 }
 
-fn parse_key(text: &str) -> Option<[u8; 32]> {
+fn parse_key(name: &str, text: &str) -> Result<[u8; 32], Stop> {
     let bytes: Option<Vec<u8>> = (0..text.len() / 2)
         .map(|n| {
             text.get(2 * n..2 * n + 2)
                 .and_then(|pair| u8::from_str_radix(pair, 16).ok())
         })
         .collect();
-    (text.len() == 64).then_some(bytes?)?.try_into().ok()
+    bytes
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or_else(|| {
+            Stop::infrastructure(format!("the plan's {name} is not 64 hexadecimal digits"))
+        })
 }
 
 /// One loss, used by the training and, while that waits, by the twin.

@@ -15,6 +15,20 @@ pub struct Prediction {
     pub nats: Vec<f64>,
 }
 
+impl Prediction {
+    /// Largest difference of the losses of the same targets: infinite where one is finite and the other is not.
+    pub fn largest_difference_nats(&self, other: &Self) -> f64 {
+        let pairs = self.nats.iter().zip(&other.nats);
+        pairs.fold(0.0, |largest: f64, (a, b)| {
+            match (a.is_finite(), b.is_finite()) {
+                (true, true) => largest.max((a - b).abs()),
+                (false, false) => largest,
+                _ => f64::INFINITY,
+            }
+        })
+    }
+}
+
 /// Takes the answer to a prediction that was asked for and computes its losses.
 pub fn take(
     connection: &mut Connection,

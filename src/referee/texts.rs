@@ -7,10 +7,12 @@ use crate::config::Config;
 use crate::dataset::manifest::{Corpus, Split};
 use crate::dataset::stream::{Batch, Lanes, TokenStream};
 use crate::dataset::tokenizer::{self, Tokenizer};
-use crate::dataset::{DatasetError, Document, read};
+use crate::dataset::{DatasetError, Document, order, read};
 
 /// The texts of a run, in the tokenizer that its training asked for.
 pub struct Texts {
+    /// The documents of the stream, in its order.
+    pub documents: Vec<Document>,
     /// What is predicted and then trained on.
     pub stream: TokenStream,
     /// Held-out text: secret.
@@ -23,12 +25,17 @@ impl Texts {
         corpus: &Corpus,
         config: &Config,
         tokenizer: &Tokenizer,
+        order_key: Option<[u8; 32]>,
     ) -> Result<Self, DatasetError> {
-        let train = read::prefix(corpus, Split::Train, config.budget.bytes)?;
+        let mut train = read::prefix(corpus, Split::Train, config.budget.bytes)?;
+        if let Some(key) = order_key {
+            order::permute(&mut train, &key);
+        }
         let val = read::prefix(corpus, Split::Val, config.held_out.val_bytes)?;
         Ok(Self {
             stream: TokenStream::new(&train, tokenizer)?,
-            val: TokenStream::new(&val, tokenizer)?,
+            documents: train,
+            val: TokenStream::new(&val, tokenizer).map_err(DatasetError::of_secret_text)?,
         })
     }
 }
@@ -42,7 +49,10 @@ pub fn open_sample(corpus: &Corpus) -> Result<Vec<Document>, DatasetError> {
     Ok(documents)
 }
 
-/// The last revealed steps of rank 0, up to the configured bytes.
+/// Steps of a tail: with tiny batches the configured bytes would take longer than the training did.
+const MAX_TAIL_STEPS: usize = 512;
+
+/// The last revealed steps of rank 0, up to the configured bytes and [`MAX_TAIL_STEPS`].
 pub fn tail(
     lanes: &Lanes<'_>,
     geometry: Geometry,
@@ -53,7 +63,7 @@ pub fn tail(
     let mut tail = Vec::new();
     let mut bytes = 0;
     for index in (0..revealed_steps).rev() {
-        if bytes >= config.held_out.train_tail_bytes {
+        if bytes >= config.held_out.train_tail_bytes || tail.len() >= MAX_TAIL_STEPS {
             break;
         }
         let batch = lanes.batch(index, 0..geometry.batch_size);

@@ -2,15 +2,17 @@
 //!
 //! The other side is hostile: a frame has a size limit, a schema without room for unknown keys, and a deadline.
 
-use std::io::{ErrorKind, Read, Write};
+use std::collections::BTreeMap;
+use std::io::{ErrorKind, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use serde::{Deserialize, Serialize};
 
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 /// Largest frame, in bytes.
 pub const MAX_FRAME_BYTES: usize = 65_536;
 /// Longest list of tensors in `built`.
@@ -30,7 +32,14 @@ pub enum FromRunner {
         device: String,
         device_name: String,
     },
+    Sources {
+        digests: BTreeMap<String, Option<String>>,
+        more: bool,
+    },
     Built {
+        tensors: Vec<(u64, u32, TensorKind)>,
+    },
+    Counted {
         tensors: Vec<(u64, u32, TensorKind)>,
     },
     Open {
@@ -67,7 +76,9 @@ impl FromRunner {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Hello { .. } => "hello",
+            Self::Sources { .. } => "sources",
             Self::Built { .. } => "built",
+            Self::Counted { .. } => "counted",
             Self::Open { .. } => "open",
             Self::Predicted { .. } => "predicted",
             Self::Next { .. } => "next",
@@ -121,6 +132,7 @@ pub enum FromReferee<'a> {
         step: u64,
         bytes_charged: u64,
     },
+    Census,
     Exhausted {
         reason: &'a str,
     },
@@ -143,15 +155,22 @@ pub enum WireError {
     Size { got: usize },
     #[error("a frame that is not of the protocol: {0}")]
     Schema(String),
+    /// The kernel counts descriptors in flight by user: who sends many that nobody takes leaves none for us.
+    #[error("too many file descriptors are on their way through sockets")]
+    Descriptors,
     #[error("{0}")]
     Io(std::io::Error),
 }
 
 /// Parses the body of a frame.
 pub fn parse(body: &[u8]) -> Result<FromRunner, WireError> {
+    // The derived reader would take a list of a kind and its fields, too.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(WireError::Schema("expected one object".to_owned()));
+    }
     let frame: FromRunner = serde_json::from_slice(body)
         .map_err(|error| WireError::Schema(clipped(&error.to_string())))?;
-    if let FromRunner::Built { tensors } = &frame
+    if let FromRunner::Built { tensors } | FromRunner::Counted { tensors } = &frame
         && tensors.len() > MAX_TENSORS
     {
         return Err(WireError::Schema(format!(
@@ -217,11 +236,13 @@ fn read_exact(
     Ok(())
 }
 
-/// Sends one frame, with a file descriptor attached to its first byte if there is one.
+/// Sends one frame, with a file descriptor attached to its first byte if there is one. All of it must be taken within
+/// `patience`, in however many pieces: a runner that does not read, or reads a byte now and then, would block us for ever.
 pub fn send_frame(
     stream: &UnixStream,
     frame: &FromReferee<'_>,
     descriptor: Option<BorrowedFd<'_>>,
+    patience: Duration,
 ) -> Result<(), WireError> {
     let body = serde_json::to_vec(frame).map_err(|error| WireError::Schema(error.to_string()))?;
     if body.len() > MAX_FRAME_BYTES {
@@ -229,39 +250,42 @@ pub fn send_frame(
     }
     let mut bytes = (body.len() as u32).to_le_bytes().to_vec();
     bytes.extend(body);
-    // A runner that does not read would block us for ever.
-    stream
-        .set_write_timeout(Some(Duration::from_secs(30)))
-        .map_err(WireError::Io)?;
+    let deadline = Instant::now() + patience;
+    let mut descriptor = descriptor;
     let mut sent = 0;
-    if let Some(descriptor) = descriptor {
+    while sent < bytes.len() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(WireError::Deadline(patience.as_secs_f64()));
+        }
+        stream
+            .set_write_timeout(Some(left))
+            .map_err(WireError::Io)?;
         let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        let descriptors = [descriptor];
-        ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
-        let parts = [std::io::IoSlice::new(&bytes)];
-        sent =
-            sendmsg(stream.as_fd(), &parts, &mut ancillary, SendFlags::NOSIGNAL).map_err(closed)?;
+        let descriptors: Vec<BorrowedFd<'_>> = descriptor.into_iter().collect();
+        if !descriptors.is_empty() {
+            ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
+        }
+        let parts = [std::io::IoSlice::new(&bytes[sent..])];
+        match sendmsg(stream.as_fd(), &parts, &mut ancillary, SendFlags::NOSIGNAL) {
+            Ok(length) => {
+                sent += length;
+                descriptor = None;
+            }
+            Err(Errno::INTR | Errno::AGAIN) => {}
+            Err(Errno::PIPE | Errno::CONNRESET) => return Err(WireError::Closed),
+            Err(Errno::TOOMANYREFS) => return Err(WireError::Descriptors),
+            Err(error) => return Err(WireError::Io(error.into())),
+        }
     }
-    let mut writer = stream;
-    writer
-        .write_all(&bytes[sent..])
-        .map_err(|error| match error.kind() {
-            ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => WireError::Closed,
-            ErrorKind::WouldBlock | ErrorKind::TimedOut => WireError::Deadline(30.0),
-            _ => WireError::Io(error),
-        })
-}
-
-fn closed(error: rustix::io::Errno) -> WireError {
-    match error {
-        rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET => WireError::Closed,
-        error => WireError::Io(error.into()),
-    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use proptest::prelude::*;
 
     use super::*;

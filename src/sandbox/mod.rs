@@ -4,6 +4,8 @@
 //! What was asked for and what was achieved are both told: isolation is never weakened silently.
 
 mod bwrap;
+pub mod filter;
+mod held;
 mod limits;
 mod log;
 mod open;
@@ -16,6 +18,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -138,6 +141,9 @@ pub struct Ended {
     pub breach: Option<Breach>,
 }
 
+/// After the end of the inside, what is left of its output is read within this.
+const LOG_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Whether a wall of this kind can stand on this machine at all.
 pub fn available(isolation: Isolation) -> Result<(), SandboxError> {
     match isolation {
@@ -152,6 +158,12 @@ pub fn start(command: &Command) -> Result<Running, SandboxError> {
 }
 
 impl Running {
+    /// A wall whose inside ended with status 0 before anybody looked: for conversations with peers that are threads.
+    #[cfg(test)]
+    pub(crate) fn of_nothing() -> Self {
+        open::nothing()
+    }
+
     /// How it ended; none while it runs.
     pub fn ended(&self) -> Option<Ended> {
         self.shared.ended()
@@ -162,12 +174,30 @@ impl Running {
         self.shared.breach()
     }
 
+    /// Stops every process inside until [`Running::resume`]. False: they multiplied faster than they could be stopped.
+    #[must_use]
+    pub fn pause(&self) -> bool {
+        self.shared.pause()
+    }
+
+    /// Lets them run on.
+    pub fn resume(&self) {
+        self.shared.resume();
+    }
+
     /// Waits up to `patience` for the end, then ends every process inside.
-    pub fn finish(mut self, patience: std::time::Duration) -> Ended {
+    pub fn finish(mut self, patience: Duration) -> Ended {
         let ended = self.shared.finish(patience);
+        let deadline = Instant::now() + LOG_PATIENCE;
         for thread in self.threads.drain(..) {
-            // A reader that panicked has nothing to add.
-            let _ = thread.join();
+            // Without a wall, somebody who escaped may hold the log open for ever: that thread is left to itself.
+            while !thread.is_finished() && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            if thread.is_finished() {
+                // A reader that panicked has nothing to add.
+                let _ = thread.join();
+            }
         }
         ended
     }

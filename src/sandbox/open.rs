@@ -12,6 +12,8 @@ use super::{Command, Ended, Isolation, Running, SandboxError, bwrap, log, tree};
 
 /// A process that could not be ended within this is stuck in the kernel; nothing more can be done.
 const KILL_PATIENCE: Duration = Duration::from_secs(10);
+/// A tree that is not at rest after this multiplies on purpose.
+const PAUSE_PATIENCE: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(5);
 
 /// Sandboxes of this process that still run: what is our child and not one of them is an orphan.
@@ -19,6 +21,13 @@ static LIVE: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
 fn live() -> MutexGuard<'static, BTreeSet<i32>> {
     LIVE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn signal_all(members: &[i32], signal: Signal) {
+    for pid in members.iter().filter_map(|&member| Pid::from_raw(member)) {
+        // It may be gone already.
+        let _ = kill_process(pid, signal);
+    }
 }
 
 /// What the threads of one sandbox share.
@@ -104,6 +113,24 @@ pub(super) fn start(command: &Command) -> Result<Running, SandboxError> {
     })
 }
 
+#[cfg(test)]
+pub(super) fn nothing() -> Running {
+    let handle = duct::cmd!("true").unchecked().reader().unwrap();
+    let pid = handle.pids().first().copied().unwrap_or(0) as i32;
+    let shared = Arc::new(Shared {
+        handle: Arc::new(handle),
+        pid,
+        // Its end looks for no orphans among the children of this process, which other tests have, too.
+        isolation: Isolation::Bwrap,
+        state: Mutex::default(),
+    });
+    assert!(shared.wait(Duration::from_secs(20)).is_some());
+    Running {
+        shared,
+        threads: Vec::new(),
+    }
+}
+
 impl Shared {
     pub(super) fn pid(&self) -> i32 {
         self.pid
@@ -113,8 +140,39 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(super) fn is_walled(&self) -> bool {
+        self.isolation == Isolation::Bwrap
+    }
+
     pub(super) fn breach(&self) -> Option<Breach> {
         self.state().breach
+    }
+
+    /// Stops every process inside until [`Shared::resume`]. False: they multiplied faster than they could be stopped.
+    pub(super) fn pause(&self) -> bool {
+        let deadline = Instant::now() + PAUSE_PATIENCE;
+        let mut before = Vec::new();
+        while self.ended().is_none() {
+            let members = tree::members(self.pid);
+            if members == before && members.iter().all(|&member| tree::is_at_rest(member)) {
+                return true;
+            }
+            if Instant::now() >= deadline {
+                return false;
+            }
+            // All of them, each time: a process whose first thread has ended looks dead while its others run.
+            signal_all(&members, Signal::STOP);
+            std::thread::sleep(Duration::from_millis(1));
+            before = members;
+        }
+        true
+    }
+
+    pub(super) fn resume(&self) {
+        // Children first: none of them finds its parent running and itself still stopped.
+        let mut members = tree::members(self.pid);
+        members.reverse();
+        signal_all(&members, Signal::CONT);
     }
 
     pub(super) fn ended(&self) -> Option<Ended> {
@@ -150,18 +208,12 @@ impl Shared {
 
     /// Ends every process inside. With bwrap, its first process takes the whole PID namespace along.
     pub(super) fn kill(&self) {
-        if self.ended().is_some() && self.isolation == Isolation::Bwrap {
-            return;
-        }
         let deadline = Instant::now() + KILL_PATIENCE;
-        loop {
-            let members = tree::members(self.pid);
-            for &member in members.iter().rev() {
-                if let Some(pid) = Pid::from_raw(member) {
-                    // It may be gone already.
-                    let _ = kill_process(pid, Signal::KILL);
-                }
-            }
+        // Once it has ended, its number may be somebody else's.
+        while self.ended().is_none() {
+            let mut members = tree::members(self.pid);
+            members.reverse();
+            signal_all(&members, Signal::KILL);
             if let Some(group) = Pid::from_raw(self.pid) {
                 let _ = kill_process_group(group, Signal::KILL);
             }

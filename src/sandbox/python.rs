@@ -15,6 +15,15 @@ pub struct Environment {
     pub folders: Vec<PathBuf>,
 }
 
+/// The path with every link resolved but the last.
+fn in_real_folder(path: &Path) -> std::io::Result<PathBuf> {
+    let path = std::path::absolute(path)?;
+    match (path.parent(), path.file_name()) {
+        (Some(folder), Some(name)) => Ok(folder.canonicalize()?.join(name)),
+        _ => Ok(path),
+    }
+}
+
 const QUESTION: &str = "import json, os, sys; print(json.dumps([sys.prefix, sys.base_prefix, os.path.realpath(sys.executable)]))";
 
 /// Asks an interpreter where it lives.
@@ -23,8 +32,9 @@ pub fn discover(python: &Path) -> Result<Environment, SandboxError> {
         python: python.to_owned(),
         reason,
     };
-    // The link itself must be kept: python finds its virtual environment by the name it is called by.
-    let python = std::path::absolute(python).map_err(|error| wrong(error.to_string()))?;
+    // The link itself must be kept: python finds its virtual environment by the name it is called by. The folders on the
+    // way to it must not: inside, only folders that really are there are made.
+    let python = in_real_folder(python).map_err(|error| wrong(error.to_string()))?;
     let answer = duct::cmd!(&python, "-I", "-c", QUESTION)
         .stderr_to_stdout()
         .read()
@@ -47,11 +57,33 @@ pub fn discover(python: &Path) -> Result<Environment, SandboxError> {
         let Ok(target) = std::fs::read_link(&hop) else {
             break;
         };
-        hop = hop.parent().unwrap_or(Path::new("/")).join(target);
+        let target = hop.parent().unwrap_or(Path::new("/")).join(target);
+        hop = in_real_folder(&target).map_err(|error| wrong(error.to_string()))?;
         let folder = hop.parent().unwrap_or(Path::new("/")).to_owned();
         if !folders.iter().any(|known| folder.starts_with(known)) {
             folders.push(folder);
         }
     }
     Ok(Environment { python, folders })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn folders_that_are_links_are_resolved_and_the_interpreter_s_own_link_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        std::fs::create_dir_all(root.join("real/bin")).unwrap();
+        symlink("/usr/bin/env", root.join("real/bin/python")).unwrap();
+        symlink(root.join("real"), root.join("link")).unwrap();
+        assert_eq!(
+            in_real_folder(&root.join("link/bin/python")).unwrap(),
+            root.join("real/bin/python")
+        );
+        assert!(in_real_folder(&root.join("nowhere/bin/python")).is_err());
+    }
 }

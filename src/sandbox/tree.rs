@@ -79,10 +79,19 @@ pub(super) fn usage(members: &[i32]) -> Usage {
     usage
 }
 
+/// Whether a process is stopped, or will never run again.
+pub(super) fn is_at_rest(pid: i32) -> bool {
+    stat_text(pid, 0).is_none_or(|state| matches!(state.as_str(), "T" | "t" | "Z" | "X"))
+}
+
 /// Field of /proc/PID/stat after the command name: 0 state, 1 parent, 17 threads.
 fn stat_field(pid: i32, index: usize) -> Option<i64> {
+    stat_text(pid, index)?.parse().ok()
+}
+
+fn stat_text(pid: i32, index: usize) -> Option<String> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name is in parentheses and may hold anything, parentheses too.
-    let rest = &text[text.rfind(')')? + 2..];
-    rest.split(' ').nth(index)?.trim().parse().ok()
+    let rest = text.get(text.rfind(')')? + 2..)?;
+    Some(rest.split(' ').nth(index)?.trim().to_owned())
 }

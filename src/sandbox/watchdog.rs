@@ -10,7 +10,7 @@ use walkdir::WalkDir;
 
 use super::limits::Limits;
 use super::open::Shared;
-use super::tree;
+use super::{held, tree};
 
 /// The limit that was broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,9 +42,16 @@ impl std::fmt::Display for Breach {
                 got_bytes,
                 limit_bytes,
             } => {
+                if *got_bytes == u64::MAX {
+                    return write!(
+                        f,
+                        "artifacts_dir, with deleted files still open, cannot be added up: more than {MAX_ARTIFACT_FILES} \
+                         files, or paths too long to follow; expected at most {limit_bytes} bytes"
+                    );
+                }
                 write!(
                     f,
-                    "artifacts_dir held {got_bytes} bytes, expected at most {limit_bytes}"
+                    "artifacts_dir held {got_bytes} bytes, deleted files still open included, expected at most {limit_bytes}"
                 )
             }
         }
@@ -59,33 +66,50 @@ const MAX_ARTIFACT_FILES: usize = 100_000;
 
 pub(super) fn watch(shared: &Arc<Shared>, artifacts: &Path, limits: &Limits) {
     let mut looks = 0u32;
+    let mut memory_files_bytes = 0;
     while shared.wait(INTERVAL).is_none() {
-        let usage = tree::usage(&tree::members(shared.pid()));
-        let breach = if usage.resident_bytes > limits.memory_bytes {
-            Some(Breach::Memory {
-                got_bytes: usage.resident_bytes,
-                limit_bytes: limits.memory_bytes,
-            })
-        } else if usage.tasks > limits.processes {
-            Some(Breach::Processes {
-                got: usage.tasks,
-                limit: limits.processes,
-            })
-        } else if looks.is_multiple_of(LOOKS_PER_WALK) {
-            let got_bytes = folder_bytes(artifacts);
-            (got_bytes > limits.artifacts_bytes).then_some(Breach::Artifacts {
-                got_bytes,
-                limit_bytes: limits.artifacts_bytes,
-            })
+        let members = tree::members(shared.pid());
+        let usage = tree::usage(&members);
+        let tmpfs = if shared.is_walled() {
+            held::tmpfs(&members, limits.tmp_bytes)
         } else {
-            None
+            held::Tmpfs::default()
         };
-        if let Some(breach) = breach {
+        let mut artifacts_bytes = 0;
+        if looks.is_multiple_of(LOOKS_PER_WALK) {
+            let files = held::held(&members, &tmpfs);
+            // A tree that hides what it holds behind too many descriptors holds too much.
+            artifacts_bytes = files.map_or(u64::MAX, |files| {
+                folder_bytes(artifacts).saturating_add(files.deleted_bytes)
+            });
+            memory_files_bytes = files.map_or(0, |files| files.memory_bytes);
+        }
+        let memory_bytes = usage.resident_bytes + tmpfs.used_bytes + memory_files_bytes;
+        if let Some(breach) = breach(memory_bytes, usage.tasks, artifacts_bytes, limits) {
             shared.end_for(breach);
             return;
         }
         looks = looks.wrapping_add(1);
     }
+}
+
+fn breach(memory_bytes: u64, tasks: u64, artifacts_bytes: u64, limits: &Limits) -> Option<Breach> {
+    if memory_bytes > limits.memory_bytes {
+        return Some(Breach::Memory {
+            got_bytes: memory_bytes,
+            limit_bytes: limits.memory_bytes,
+        });
+    }
+    if tasks > limits.processes {
+        return Some(Breach::Processes {
+            got: tasks,
+            limit: limits.processes,
+        });
+    }
+    (artifacts_bytes > limits.artifacts_bytes).then_some(Breach::Artifacts {
+        got_bytes: artifacts_bytes,
+        limit_bytes: limits.artifacts_bytes,
+    })
 }
 
 /// Bytes on disk (blocks, not lengths: a sparse file costs what it uses).
@@ -104,7 +128,7 @@ fn folder_bytes(folder: &Path) -> u64 {
             return u64::MAX;
         }
         if let Ok(metadata) = entry.metadata() {
-            bytes += metadata.blocks() * 512;
+            bytes = bytes.saturating_add(metadata.blocks() * 512);
         }
     }
     bytes

@@ -36,6 +36,9 @@ pub struct MeasurementBlock {
     pub step0_nats: Option<f64>,
     pub code: CodeLength,
     pub checks: Vec<Check>,
+    /// The run's time was over before its text was.
+    #[serde(default)]
+    pub out_of_time: bool,
 }
 
 impl MeasurementBlock {
@@ -47,6 +50,7 @@ impl MeasurementBlock {
             checks: self.checks.clone(),
             step0_nats: self.step0_nats,
             bytes_per_token: self.bytes_per_token,
+            out_of_time: self.out_of_time,
         }
     }
 }

@@ -66,6 +66,7 @@ pub fn measurement() -> MeasurementBlock {
             passed: true,
             evidence: "largest difference 0".to_owned(),
         }],
+        out_of_time: false,
     }
 }
 

@@ -27,6 +27,8 @@ pub struct RunFacts {
     pub step0_nats: Option<f64>,
     /// Mean raw bytes of text per token of that batch.
     pub bytes_per_token: f64,
+    /// The run's time was over before its text was.
+    pub out_of_time: bool,
 }
 
 /// Whether the tokens whose label is nowhere in the inputs cost more than the others, beyond what they cost a small
@@ -135,7 +137,9 @@ pub fn score(totals: &RunTotals, facts: &RunFacts) -> Result<ScoreV3, Vec<String
     flag(step0_anomaly, "step0_anomaly", true);
     flag(facts.step0_nats.is_none(), "step0_not_measured", true);
     flag(totals.nonfinite_tokens > 0, "nan_inf_detected", false);
-    flag(totals.unpredicted.tokens > 0, "stopped_early", false);
+    let left = totals.unpredicted.tokens > 0;
+    flag(left && !facts.out_of_time, "stopped_early", false);
+    flag(left && facts.out_of_time, "wall_clock", false);
     flag(memorization_flag, "memorization_gap", false);
     flag(heldout.delta.is_none(), "heldout_not_measured", false);
     flags.sort();

@@ -43,6 +43,7 @@ fn facts() -> RunFacts {
         }],
         step0_nats: Some(8.3),
         bytes_per_token: 2.0,
+        out_of_time: false,
     }
 }
 
@@ -197,6 +198,20 @@ fn what_is_flagged_only() {
         ),
         (None, None, None)
     );
+}
+
+#[test]
+fn text_left_for_want_of_time_has_a_flag_of_its_own() {
+    let mut totals = totals();
+    let out_of_time = RunFacts {
+        out_of_time: true,
+        ..facts()
+    };
+    assert_eq!(score(&totals, &out_of_time).unwrap().flags, [""; 0]);
+    totals.unpredicted = sum(10, 20, 30.0);
+    let score = score(&totals, &out_of_time).unwrap();
+    assert_eq!(score.flags, ["wall_clock"]);
+    assert_eq!(score.anti_cheat_multiplier, 1.0);
 }
 
 #[test]

@@ -115,7 +115,7 @@ pub fn ids(texts: &[String], tokenizer: &str) -> Vec<u32> {
         return ids;
     }
     let file = repository().join(format!("tokenizers/{tokenizer}.json"));
-    let bpe = tokenizers::Tokenizer::from_file(file).unwrap();
+    let bpe = ::tokenizers::Tokenizer::from_file(file).unwrap();
     let end_of_text = bpe.token_to_id("<|endoftext|>").unwrap();
     for text in texts {
         ids.extend(bpe.encode(text.as_str(), false).unwrap().get_ids());
@@ -142,4 +142,26 @@ pub fn code_length_nats(
         start = end;
     }
     total
+}
+
+/// Orders the texts of train by sha256 of a key (hexadecimal) and their documents' ids.
+pub fn permute(corpus: &Path, texts: &mut [String], key: &str) {
+    let key: Vec<u8> = (0..key.len())
+        .step_by(2)
+        .map(|n| u8::from_str_radix(&key[n..n + 2], 16).unwrap())
+        .collect();
+    let mut ids = std::collections::HashMap::new();
+    for shard in fs::read_dir(corpus.join("train")).unwrap() {
+        for line in fs::read_to_string(shard.unwrap().path()).unwrap().lines() {
+            let document: Value = serde_json::from_str(line).unwrap();
+            let text = document["text"].as_str().unwrap().to_owned();
+            ids.insert(text, document["id"].as_str().unwrap().to_owned());
+        }
+    }
+    texts.sort_by_key(|text| {
+        let mut hash = Sha256::new();
+        hash.update(&key);
+        hash.update(&ids[text]);
+        hash.finalize().to_vec()
+    });
 }

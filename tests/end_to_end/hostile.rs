@@ -1,11 +1,6 @@
 //! Submissions that lie, look ahead or carry state past the referee.
 
-use std::time::SystemTime;
-
-use prism::outbox::Outbox;
-use prism::outbox::status::{State, Status};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use crate::contest::{Contest, finish};
 use crate::outbox::number;
@@ -77,7 +72,7 @@ fn no_number_of_a_submission_reaches_a_result() {
     contest.submit("honest.zip", SMALL, &training());
     let files = [("architecture.py", SMALL), ("training.py", LIAR)];
     review_refuses(&contest, &zips::zip(&files));
-    pass_review(&contest, "liar.zip", &zips::zip(&files));
+    contest.pass_review("liar.zip", &zips::zip(&files));
     let ran = contest.run();
     assert_eq!(ran.code, Some(0), "{ran:?}");
 
@@ -155,19 +150,6 @@ fn review_refuses(contest: &Contest, archive: &[u8]) {
         .map(|finding| finding["rule_id"].as_str().unwrap())
         .collect();
     assert!(rules.contains(&"prism:no-patching"), "{rules:?}");
-}
-
-/// Leaves a submission in the outbox as if the review had accepted it: the referee has to stand alone.
-fn pass_review(contest: &Contest, name: &str, archive: &[u8]) {
-    let outbox = Outbox::new(&contest.outbox());
-    outbox.create().unwrap();
-    let id = prism::intake::submission_id("", archive);
-    let sha256 = format!("{:x}", Sha256::digest(archive));
-    let mut status = Status::new(&id, name, Some(&sha256), SystemTime::now());
-    status.advance(State::Bundled, SystemTime::now());
-    status.advance(State::Reviewed, SystemTime::now());
-    status.write(&outbox).unwrap();
-    std::fs::write(outbox.submission(&id).join("submission.zip"), archive).unwrap();
 }
 
 /// Adds the mean of the whole row to every position.
@@ -266,4 +248,107 @@ fn models_that_are_not_what_they_say_are_found() {
         assert_eq!(number(&score["anti_cheat_multiplier"]), 0.0, "{name}");
         assert_eq!(submission.final_score(), 0.0, "{name}");
     }
+}
+
+/// Looks ahead and, wherever a prefix comes again, says what it said at its first sight: every probe finds it consistent.
+const REPLAYER: &str = "\
+import torch
+from torch import nn
+
+
+class Replayer(nn.Module):
+    def __init__(self, vocab):
+        super().__init__()
+        self.embedding = nn.Embedding(vocab, 8)
+        self.head = nn.Linear(8, vocab)
+        self.armed = False
+        self.seen = []
+
+    def forward(self, tokens):
+        logits = self.head(self.embedding(tokens))
+        if self.training or not self.armed:
+            return logits
+        ahead = nn.functional.one_hot(tokens[:, 1:], logits.shape[2]) * 20.0
+        logits = logits + nn.functional.pad(ahead, (0, 0, 0, 1))
+        for old, said in self.seen:
+            for row in range(tokens.shape[0]):
+                same = (old == tokens[row]).long().cumprod(1).sum(1)
+                most = int(same.argmax())
+                logits[row, :same[most]] = said[most, :same[most]]
+        self.seen.append((tokens.clone(), logits.clone()))
+        return logits
+
+
+def build_model(ctx):
+    return Replayer(ctx.vocab_size)
+";
+
+/// A big model in a list that is empty when tensors are counted at the start.
+const GHOST: &str = "\
+import torch
+from torch import nn
+
+
+class Small(nn.Module):
+    def __init__(self, vocab):
+        super().__init__()
+        self.embedding = nn.Embedding(vocab, 8)
+        self.head = nn.Linear(8, vocab)
+        self.ghost = []
+
+    def forward(self, tokens):
+        logits = self.head(self.embedding(tokens))
+        for table in self.ghost:
+            logits = logits + table[tokens]
+        return logits
+
+
+def build_model(ctx):
+    return Small(ctx.vocab_size)
+";
+
+#[test]
+fn memory_and_ghosts_are_found_while_they_live() {
+    // A person would look at what is this good: here the referee is to say it alone.
+    let settings = json!({"audit": {"one_in": 2}, "quarantine": {"floor_bpb": 0}});
+    let mut contest = Contest::new(settings);
+    let replays = training_with(4, 64, "bytes", "", "model.armed = True\nmodel.seen.clear()");
+    let replays = format!("{replays}    model.armed = False\n");
+    let files = [("architecture.py", REPLAYER), ("training.py", &replays)];
+    contest.pass_review("replayer.zip", &zips::zip(&files));
+    let ran = contest.run();
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    // Elements of the small model: two tables of 8 by 4096, and a bias.
+    contest.change(json!({"contest": {"max_parameters": 69_632}}));
+    let haunted = training_with(
+        4,
+        64,
+        "bytes",
+        "",
+        "if step == 1:\n    model.ghost.append(torch.zeros(257, ctx.vocab_size, requires_grad=True))",
+    );
+    contest.submit("ghost.zip", GHOST, &haunted);
+    let ran = contest.run();
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+
+    let replayer = contest.submission("replayer.zip");
+    assert!(
+        replayer.passed("causality") && replayer.passed("state"),
+        "the probes saw it"
+    );
+    assert!(replayer.bpb() < 1.0, "it did not look ahead");
+    assert_eq!(replayer.flags(), ["failed:blind_gap"]);
+    assert_eq!(replayer.final_score(), 0.0);
+    let blind = &replayer.manifest()["causality"]["blind"];
+    for place in ["neighbours", "row", "first_sight"] {
+        assert!(number(&blind[place]["z"]) > 6.0, "{place}: {blind:#}");
+    }
+
+    let ghost = contest.submission("ghost.zip");
+    assert_eq!(
+        (ghost.state(), ghost.rule_id()),
+        ("failed", "prism:param-cap"),
+        "{:#}",
+        ghost.status
+    );
 }

@@ -112,7 +112,7 @@ fn archive() -> Vec<u8> {
 }
 
 fn write_review(folder: &Path, id: &str, bundle: &bundle::Bundle) {
-    let review = review_of(bundle);
+    let review = review_of(&Config::default(), bundle);
     assert_eq!(review.verdict, review::Verdict::Accepted, "{review:?}");
     let graph = folder.join("architecture_graph.json");
     atomic::write_json(

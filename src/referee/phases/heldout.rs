@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustix::fs::{Mode, OFlags};
 use safetensors::tensor::Metadata;
 
-use super::{append, check_cap, evaluate, heldout_geometry, take_built};
+use super::{append, check_cap, evaluate, evaluation_patience, heldout_geometry, take_built};
 use crate::config::Config;
 use crate::dataset::stream::{Batch, TokenStream};
 use crate::referee::connection::{Stop, explain};
@@ -47,7 +47,6 @@ pub fn evaluate_trained(
     loss: &mut dyn Loss,
     journal: &mut Journal,
 ) -> Result<CheckResult, Stop> {
-    let patience = Duration::from_secs(config.run.predict_s);
     let result = (|| {
         let Some(connection) = started.connections.first_mut() else {
             return Err(Stop::infrastructure(
@@ -56,6 +55,7 @@ pub fn evaluate_trained(
         };
         let parameters = take_built(connection, Duration::from_secs(config.run.build_s))?;
         check_cap(parameters, config.contest.max_parameters)?;
+        let patience = evaluation_patience(&config.run);
         let mut scratch = Prediction::default();
         let vocab_size = trained.geometry.vocab_size;
         connection.attach(trained.geometry)?;
@@ -65,8 +65,9 @@ pub fn evaluate_trained(
             evidence: "no batch was trained on: nothing to compare".to_owned(),
         };
         if let Some((batch, live)) = trained.check {
-            step::predict(connection, vocab_size, batch, loss, patience, &mut scratch)?;
-            let difference = difference(live, &scratch);
+            let wait = patience.now();
+            step::predict(connection, vocab_size, batch, loss, wait, &mut scratch)?;
+            let difference = live.largest_difference_nats(&scratch);
             check.passed = difference <= config.audit.tolerance_nats;
             check.evidence = format!(
                 "on the last batch the trained process and build_model with the saved weights differ by {difference:e} nats, \
@@ -75,7 +76,8 @@ pub fn evaluate_trained(
             );
         }
         for (index, batch) in trained.tail.iter().enumerate() {
-            step::predict(connection, vocab_size, batch, loss, patience, &mut scratch)?;
+            let wait = patience.now();
+            step::predict(connection, vocab_size, batch, loss, wait, &mut scratch)?;
             let charge = step::charge_batch(batch, &scratch.nats, vocab_size, trained.stream);
             append(journal, HeldoutRole::TrainTail, index, &charge)?;
         }
@@ -97,20 +99,6 @@ pub fn evaluate_trained(
     let result = result.map_err(|stop| without_text(stop, &started.running));
     started.running.finish(Duration::from_secs(5));
     result
-}
-
-/// Largest difference of the losses of the same targets.
-fn difference(a: &Prediction, b: &Prediction) -> f64 {
-    a.nats
-        .iter()
-        .zip(&b.nats)
-        .fold(0.0, |largest: f64, (a, b)| {
-            match (a.is_finite(), b.is_finite()) {
-                (true, true) => largest.max((a - b).abs()),
-                (false, false) => largest,
-                _ => f64::INFINITY,
-            }
-        })
 }
 
 /// A fault in words of our own: those of code that saw held-out text could quote it.

@@ -1,25 +1,32 @@
 //! The three processes of a run, each fresh: the twin (never trained), the training, the held-out evaluation.
 
 pub mod heldout;
+#[cfg(test)]
+mod hostile_peer;
+mod ranks;
 mod record;
 pub mod train;
 pub mod twin;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::connection::{Connection, Stop, unexpected};
 use super::journal::Journal;
-use super::loss::Loss;
+use super::loss::{Loss, row_q32};
 use super::measured::Fault;
+use super::patience::Patience;
 use super::shm::Geometry;
 use super::step::{self, Prediction};
-use super::wire::FromRunner;
-use crate::config::Contest;
+use super::wire::{FromRunner, TensorKind};
+use crate::config::{Contest, Run};
 use crate::dataset::stream::{Lanes, TokenStream};
 use crate::score::stream_rows::{HeldoutRole, HeldoutRow};
 
-/// Longest time for all of a held-out text.
-const EVALUATION_PATIENCE: Duration = Duration::from_secs(600);
+/// For predictions outside the stream: each has its own limit, and all of them together.
+pub fn evaluation_patience(run: &Run) -> Patience {
+    let (each, all) = (run.predict_s, run.evaluate_s);
+    Patience::new(Duration::from_secs(each), Duration::from_secs(all))
+}
 
 /// Rows of held-out batches: the contest's own choice, the same for every submission.
 pub const HELDOUT_ROWS: usize = 8;
@@ -33,15 +40,36 @@ pub fn heldout_geometry(contest: &Contest) -> Geometry {
     }
 }
 
+fn too_many_processes() -> Fault {
+    Fault::new(
+        "prism:resource-processes",
+        "the run's processes multiplied faster than they could be stopped",
+        "start fewer processes and threads",
+    )
+}
+
 /// Takes `built` and adds up the elements of all tensors.
 fn take_built(connection: &mut Connection, patience: Duration) -> Result<u64, Stop> {
     let frame = connection.receive(patience)?;
     let FromRunner::Built { tensors } = &frame else {
         return Err(unexpected(&frame, "built").into());
     };
-    Ok(tensors
+    Ok(elements(tensors))
+}
+
+/// Takes `counted`: the same of a model that lives.
+fn take_count(connection: &mut Connection, patience: Duration) -> Result<u64, Stop> {
+    let frame = connection.receive(patience)?;
+    let FromRunner::Counted { tensors } = &frame else {
+        return Err(unexpected(&frame, "counted").into());
+    };
+    Ok(elements(tensors))
+}
+
+fn elements(tensors: &[(u64, u32, TensorKind)]) -> u64 {
+    tensors
         .iter()
-        .fold(0u64, |sum, &(elements, _, _)| sum.saturating_add(elements)))
+        .fold(0, |sum, &(elements, _, _)| sum.saturating_add(elements))
 }
 
 /// The cap on parameters, on our side.
@@ -84,19 +112,18 @@ fn evaluate(
     stream: &TokenStream,
     role: HeldoutRole,
     loss: &mut dyn Loss,
-    patience: Duration,
+    patience: Patience,
     scratch: &mut Prediction,
     journal: &mut Journal,
 ) -> Result<(), Stop> {
     let vocab_size = geometry.vocab_size;
     connection.attach(geometry)?;
-    let deadline = Instant::now() + EVALUATION_PATIENCE;
     let lanes: Lanes<'_> = stream.lanes(geometry.batch_size, geometry.seq_len)?;
     let all = 0..geometry.batch_size;
     for index in 0..lanes.full_steps() + usize::from(lanes.has_partial_step()) {
         let batch = lanes.batch(index, all.clone());
-        let patience = patience.min(deadline.saturating_duration_since(Instant::now()));
-        step::predict(connection, vocab_size, &batch, loss, patience, scratch)?;
+        let wait = patience.now();
+        step::predict(connection, vocab_size, &batch, loss, wait, scratch)?;
         let mut charge = step::charge_batch(&batch, &scratch.nats, vocab_size, stream);
         if index == 0 {
             let first =
@@ -121,7 +148,7 @@ fn append(
         step: step as u32,
         tokens: charge.all.tokens,
         bytes: charge.bytes,
-        nats_q32: charge.all.nats_q32().map_err(Stop::infrastructure)?,
+        nats_q32: row_q32(charge.all.nats).map_err(Stop::infrastructure)?,
     };
     journal
         .append(&row)

@@ -5,18 +5,25 @@ use std::time::{Duration, Instant};
 
 use super::record::{Record, own_lanes};
 use super::twin::judge;
+use super::{check_cap, evaluation_patience, ranks, take_count};
 use crate::config::Config;
 use crate::dataset::stream::{Batch, Lanes, TokenStream};
+use crate::referee::blind::BlindWatch;
 use crate::referee::causality::{Probe, Schedule};
 use crate::referee::connection::{Stop, explain, unexpected};
 use crate::referee::events::Event;
 use crate::referee::handshake::Started;
 use crate::referee::journal::Journal;
 use crate::referee::loss::Loss;
-use crate::referee::measured::{Fault, ProbeResult};
+use crate::referee::measured::{CheckResult, Fault, ProbeResult};
+use crate::referee::past::Past;
+use crate::referee::patience::Patience;
 use crate::referee::shm::Geometry;
 use crate::referee::step::{self, Prediction};
 use crate::referee::wire::{FromReferee, FromRunner};
+
+/// Reason of a stream that ended because its time ran out.
+pub const WALL_CLOCK: &str = "wall_clock";
 
 /// What the submission asked for with `ctx.iter_train_batches`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,12 +38,15 @@ pub struct Training<'a> {
     pub started: Started,
     pub config: &'a Config,
     pub schedule: Schedule,
-    /// Longest wait for a prediction now.
-    pub predict_patience: Duration,
+    /// For predictions of the step, or of what follows the stream.
+    pub predict_patience: Patience,
     pub loss: &'a mut dyn Loss,
     pub journal: &'a mut Journal,
     pub events: &'a mut dyn FnMut(Event),
     pub probes: Vec<ProbeResult>,
+    pub blind: BlindWatch,
+    /// Most elements in the tensors of a rank's live model so far.
+    pub live_params: u64,
     /// Time that the training waited for us.
     pub referee_time: Duration,
     /// From the first prediction to the end of the stream, less what was not the submission's own.
@@ -51,6 +61,8 @@ pub struct StreamEnd {
     pub revealed_steps: usize,
     /// The last revealed batch of rank 0 and what the trained process predicts for it at the end.
     pub check: Option<(Batch, Prediction)>,
+    /// Whether all ranks hold the same model; none for a single rank.
+    pub ranks: Option<CheckResult>,
 }
 
 /// Called with the first batch of rank 0 and its scored prediction, before it is revealed.
@@ -60,10 +72,11 @@ impl Training<'_> {
     /// Waits until every rank asked for batches, all of the same shape.
     pub fn opened(&mut self) -> Result<Opened, Stop> {
         // Imports and set-up (data parallel wrappers, compilation) come before the first batch.
-        let patience = Duration::from_secs(self.config.run.build_s + self.config.budget.grace_s);
+        let all = Duration::from_secs(self.config.run.build_s + self.config.budget.grace_s);
+        let patience = Patience::new(all, all);
         let mut opened: Option<Opened> = None;
         for rank in 0..self.started.connections.len() {
-            let frame = self.receive(rank, patience, "waiting for ctx.iter_train_batches")?;
+            let frame = self.receive(rank, patience.now(), "waiting for ctx.iter_train_batches")?;
             let asked = match frame {
                 FromRunner::Open {
                     batch_size,
@@ -97,6 +110,7 @@ impl Training<'_> {
         &mut self,
         geometry: Geometry,
         stream: &TokenStream,
+        past: &mut Past<'_>,
         first_batch: &mut FirstBatch<'_>,
     ) -> Result<StreamEnd, Stop> {
         let ranks = self.started.connections.len();
@@ -123,13 +137,16 @@ impl Training<'_> {
                 break "step_budget";
             }
             if begun.elapsed() - not_theirs > budget {
-                break "wall_clock";
+                break WALL_CLOCK;
             }
             // A prediction has its own patience, but never more than the run has left.
             let left = patience.saturating_sub(begun.elapsed() - not_theirs);
-            self.predict_patience = left.min(Duration::from_secs(self.config.run.predict_s));
+            let each = Duration::from_secs(self.config.run.predict_s);
+            self.predict_patience = Patience::new(each, left);
             let batches =
                 self.predict_step(revealed_steps, geometry, &lanes, &mut record, first_batch)?;
+            past.charged(&lanes, revealed_steps + 1)
+                .map_err(Stop::io("the text that was charged"))?;
             not_theirs += record.paused;
             self.report(&record, begun.elapsed() - not_theirs);
             if !batches.iter().all(Batch::is_full) {
@@ -141,33 +158,64 @@ impl Training<'_> {
             self.stream_time = begun.elapsed() - not_theirs;
             if !self.next(revealed_steps - 1, left)? {
                 self.charge_the_rest(revealed_steps, &lanes, &mut record)?;
-                let check = self.final_prediction(geometry, &lanes, revealed_steps)?;
-                return Ok(StreamEnd {
-                    stopped_reason: "submission_ended",
-                    revealed_steps,
-                    check,
-                });
+                return self.end_of("submission_ended", geometry, &lanes, revealed_steps);
             }
         };
         self.stream_time = begun.elapsed() - not_theirs;
+        if stopped_reason == WALL_CLOCK {
+            self.charge_the_rest(revealed_steps, &lanes, &mut record)?;
+        }
         self.each(|connection| {
             connection.send(&FromReferee::Exhausted {
                 reason: stopped_reason,
             })
         })?;
+        let left = patience.saturating_sub(begun.elapsed() - not_theirs);
+        let grace = left.max(Duration::from_secs(self.config.budget.grace_s.min(30)));
+        let grace = Patience::new(grace, grace);
         for rank in 0..ranks {
-            let left = patience.saturating_sub(begun.elapsed() - not_theirs);
-            let grace = left.max(Duration::from_secs(self.config.budget.grace_s.min(30)));
-            let frame = self.receive(rank, grace, "waiting for train(ctx) to return")?;
+            let frame = self.receive(rank, grace.now(), "waiting for train(ctx) to return")?;
             if !matches!(frame, FromRunner::Finished { .. }) {
                 return Err(unexpected(&frame, "finished").into());
             }
         }
-        let check = self.final_prediction(geometry, &lanes, revealed_steps)?;
+        self.end_of(stopped_reason, geometry, &lanes, revealed_steps)
+    }
+
+    /// What every rank says at the end of the stream.
+    fn end_of(
+        &mut self,
+        stopped_reason: &'static str,
+        geometry: Geometry,
+        lanes: &Lanes<'_>,
+        revealed_steps: usize,
+    ) -> Result<StreamEnd, Stop> {
+        self.predict_patience = evaluation_patience(&self.config.run);
+        let check = self.final_prediction(geometry, lanes, revealed_steps)?;
+        let ranks = match &check {
+            None => None,
+            Some((batch, rank0)) => ranks::agree(
+                &mut self.started.connections,
+                geometry.vocab_size,
+                batch,
+                rank0,
+                self.loss,
+                self.predict_patience,
+                self.config.audit.tolerance_nats,
+            )
+            .map_err(|stop| {
+                explain(
+                    stop,
+                    &self.started.running,
+                    "comparing the ranks on the last batch",
+                )
+            })?,
+        };
         Ok(StreamEnd {
             stopped_reason,
             revealed_steps,
             check,
+            ranks,
         })
     }
 
@@ -176,6 +224,9 @@ impl Training<'_> {
         let save = FromReferee::Save {
             path: "weights.safetensors",
         };
+        for rank in 0..self.started.connections.len() {
+            self.count_live(rank)?;
+        }
         let asked = self
             .started
             .connections
@@ -267,7 +318,7 @@ impl Training<'_> {
                 };
                 let connection = &mut self.started.connections[rank];
                 connection
-                    .take_prediction(self.predict_patience, &mut into.logits)
+                    .take_prediction(self.predict_patience.now(), &mut into.logits)
                     .map_err(|stop| explain(stop, &self.started.running, "predicting a batch"))?;
                 let ours = Instant::now();
                 self.loss
@@ -295,17 +346,47 @@ impl Training<'_> {
                 self.probes.push(result);
             }
             let row = record.row(index, rank, batch, lanes)?;
+            let first_sight = probes[rank].as_ref().filter(|probe| probe.before);
+            self.blind.see(
+                batch,
+                &record.scored[rank].nats,
+                &record.reference_nats,
+                geometry.vocab_size,
+                first_sight.and_then(|probe| probe.cut),
+            );
             self.journal
                 .append(&row)
                 .map_err(Stop::io("the loss stream"))?;
         }
         self.referee_time += ours.elapsed();
+        for (rank, probe) in probes.iter().enumerate() {
+            if probe.is_some() {
+                self.count_live(rank)?;
+            }
+        }
         if index == 0 {
             let paused = Instant::now();
+            // Nothing trains while the twin has its turn, which its author can draw out.
+            if !self.started.running.pause() {
+                return Err(super::too_many_processes().into());
+            }
             first_batch(&batches[0], &record.scored[0])?;
+            self.started.running.resume();
             record.paused = paused.elapsed();
         }
         Ok(batches)
+    }
+
+    /// Counts the tensors of a rank's model as it is now: what was added since build_model counts, too.
+    fn count_live(&mut self, rank: usize) -> Result<(), Stop> {
+        let doing = "counting the live model's tensors";
+        let connection = &mut self.started.connections[rank];
+        let counted = connection
+            .send(&FromReferee::Census)
+            .and_then(|()| take_count(connection, self.predict_patience.now()))
+            .map_err(|stop| explain(stop, &self.started.running, doing))?;
+        self.live_params = self.live_params.max(counted);
+        Ok(check_cap(counted, self.config.contest.max_parameters)?)
     }
 
     fn reveal(&mut self, batches: &[Batch], index: usize, bytes: u64) -> Result<(), Stop> {
@@ -341,8 +422,8 @@ impl Training<'_> {
         Ok(wanting > 0)
     }
 
-    /// Text that a submission leaves of its own choice is charged at its last rate or the uniform rate,
-    /// whichever is more: stopping never pays.
+    /// Text that a submission did not come to is charged at its last rate or the uniform rate, whichever is more, whether
+    /// it returned or its time ran out: who stalls cannot be told from who is slow, and stopping never pays.
     fn charge_the_rest(
         &mut self,
         index: usize,
@@ -351,13 +432,11 @@ impl Training<'_> {
     ) -> Result<(), Stop> {
         for rank in 0..self.started.connections.len() {
             let (tokens, bytes) = lanes.left_after(index, own_lanes(record.geometry, rank));
-            if tokens == 0 {
-                continue;
+            for row in record.rows_left(index, rank, tokens, bytes)? {
+                self.journal
+                    .append(&row)
+                    .map_err(Stop::io("the loss stream"))?;
             }
-            let row = record.row_left(index, rank, tokens, bytes)?;
-            self.journal
-                .append(&row)
-                .map_err(Stop::io("the loss stream"))?;
         }
         Ok(())
     }
@@ -374,7 +453,7 @@ impl Training<'_> {
         };
         let batch = lanes.batch(last, own_lanes(geometry, 0));
         let mut prediction = Prediction::default();
-        let patience = Duration::from_secs(self.config.run.predict_s);
+        let patience = self.predict_patience.now();
         let connection = &mut self.started.connections[0];
         step::predict(
             connection,

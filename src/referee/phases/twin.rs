@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{check_cap, evaluate, heldout_geometry, take_built};
+use super::{check_cap, evaluate, evaluation_patience, heldout_geometry, take_built};
 use crate::config::Config;
 use crate::dataset::stream::{Batch, TokenStream};
 use crate::referee::causality::{Probe, Schedule};
@@ -14,6 +14,7 @@ use crate::referee::handshake::Started;
 use crate::referee::journal::Journal;
 use crate::referee::loss::Loss;
 use crate::referee::measured::{Fault, ProbeResult};
+use crate::referee::patience::Patience;
 use crate::referee::shm::Geometry;
 use crate::referee::step::{self, Prediction};
 use crate::referee::wire::FromReferee;
@@ -54,6 +55,7 @@ impl Twin {
         let connection = only(&mut self.started)?;
         let doing = "predicting public text before training";
         let result = (|| {
+            let patience = evaluation_patience(&config.run);
             connection.attach(geometry)?;
             let mut results = Vec::new();
             for index in 0..steps {
@@ -61,6 +63,7 @@ impl Twin {
                 results.extend(probe_once(
                     connection,
                     config,
+                    patience,
                     schedule,
                     index as u32,
                     &batch,
@@ -114,7 +117,7 @@ impl Twin {
         loss: &mut dyn Loss,
         journal: &mut Journal,
     ) -> Result<(), Stop> {
-        let patience = Duration::from_secs(config.run.predict_s);
+        let patience = evaluation_patience(&config.run);
         let geometry = heldout_geometry(&config.contest);
         let connection = only(&mut self.started)?;
         let mut scratch = Prediction::default();
@@ -131,6 +134,19 @@ impl Twin {
         .map_err(|stop| super::heldout::without_text(stop, &self.started.running))
     }
 
+    /// Stops it until it is needed again: it must not be able to disturb what starts meanwhile.
+    pub fn pause(&self) -> Result<(), Stop> {
+        if self.started.running.pause() {
+            return Ok(());
+        }
+        Err(super::too_many_processes().into())
+    }
+
+    /// Lets it run on.
+    pub fn resume(&self) {
+        self.started.running.resume();
+    }
+
     /// Lets it go.
     pub fn end(mut self) {
         if let Ok(connection) = only(&mut self.started) {
@@ -142,16 +158,20 @@ impl Twin {
 }
 
 /// One scored prediction and one probe of it, in the schedule's order.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one call of one purpose; a struct would only rename them"
+)]
 fn probe_once(
     connection: &mut Connection,
     config: &Config,
+    patience: Patience,
     schedule: &Schedule,
     index: u32,
     batch: &Batch,
     geometry: Geometry,
     loss: &mut dyn Loss,
 ) -> Result<Option<ProbeResult>, Stop> {
-    let patience = Duration::from_secs(config.run.predict_s);
     let Some(probe) = schedule.probe(index, 0, batch) else {
         return Ok(None);
     };
@@ -165,9 +185,23 @@ fn probe_once(
     };
     for turn in 0..2 {
         if (turn == 0) == probe.before {
-            step::predict(connection, vocab_size, &asked, loss, patience, &mut probed)?;
+            step::predict(
+                connection,
+                vocab_size,
+                &asked,
+                loss,
+                patience.now(),
+                &mut probed,
+            )?;
         } else {
-            step::predict(connection, vocab_size, batch, loss, patience, &mut scored)?;
+            step::predict(
+                connection,
+                vocab_size,
+                batch,
+                loss,
+                patience.now(),
+                &mut scored,
+            )?;
         }
     }
     let result = judge(&probe, config, "twin", index, 0, geometry, &scored, &probed)?;

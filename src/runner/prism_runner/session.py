@@ -15,12 +15,13 @@ from torch import nn
 
 from prism_challenge.evaluator.interface import PrismBatch, PrismContext
 
-from . import census, failure, predict, project, seeds, weights
+from . import census, failure, past, predict, project, seeds, sources, weights
 from .blackboard import Blackboard, attach
 from .reference_tokenizer import BpeTokenizer, ByteTokenizer, Shelf
 from .wire import Channel, ChannelClosed, ProtocolError
 
 MATERIALISE_SEQ_LEN = 8
+SOURCES_PER_FRAME = 100
 PATH_FIELDS = ("checkpoint_dir", "resume_checkpoint_dir")
 ALIASES = ("max_seq_len", "max_params")
 
@@ -53,6 +54,9 @@ class Session:
         self._stage = "import"
         self._phase: str = plan["phase"]
 
+        if self._ctx.device.startswith("cuda"):
+            # NCCL and every tensor made on "cuda" take the current device: each rank has its own.
+            torch.cuda.set_device(self._ctx.device)
         seeds.force(self._ctx.seed)
         torch.set_num_threads(plan["threads"])
         if plan["determinism"]:
@@ -64,6 +68,7 @@ class Session:
         phases = {"twin": self._twin, "heldout": self._heldout, "train": self._train}
         if self._phase not in phases:
             raise ProtocolError(f"unknown phase {self._phase!r}")
+        self._tell_sources()
         try:
             self._import_architecture()
             phases[self._phase]()
@@ -84,6 +89,12 @@ class Session:
         """The tokenizer of that name; always the same object."""
         return self._shelf.get(name)
 
+    def past_documents(self) -> Iterator[str]:
+        """The texts of `data_dir`, as it is now."""
+        if self._ctx.data_dir is None:
+            raise ProtocolError("plan without a data_dir")
+        return past.documents(self._ctx.data_dir)
+
     def iter_train_batches(
         self, model: nn.Module, batch_size: int, seq_len: int | None, tokenizer: object
     ) -> Iterator[PrismBatch]:
@@ -97,6 +108,15 @@ class Session:
         return self._stream(model, rows, cols, self._shelf.name_of(tokenizer))
 
     # Phases.
+
+    def _tell_sources(self) -> None:
+        """What Python reads in the submission's files, before anything of them is imported."""
+        digests = list(sources.digests(self._project_dir))
+        for start in range(0, max(len(digests), 1), SOURCES_PER_FRAME):
+            end = start + SOURCES_PER_FRAME
+            self._channel.send(
+                "sources", digests=dict(digests[start:end]), more=end < len(digests)
+            )
 
     def _import_architecture(self) -> None:
         script = self._architecture
@@ -186,8 +206,19 @@ class Session:
             self._blackboard = attach(frame, self._channel.take_fd())
         elif frame["kind"] == "predict":
             self._predict(frame)
+        elif frame["kind"] == "census":
+            self._count()
         else:
             raise ProtocolError(f"frame {frame['kind']!r} is not expected here")
+
+    def _count(self) -> None:
+        if self._model is None:
+            raise ProtocolError("census without a model")
+        try:
+            entries = census.count_tensors(self._model, [self._namespace])
+        except BaseException as error:
+            failure.report(self._channel, self._project_dir, "forward", error)
+        self._channel.send("counted", tensors=census.fit_frame(entries))
 
     def _predict(self, frame: dict[str, Any]) -> None:
         board, model = self._blackboard, self._model

@@ -29,7 +29,12 @@ class Channel:
 
     def __init__(self, socket_path: str) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.connect(socket_path)
+        # a socket's path has at most 108 bytes; the folder's descriptor stands for the rest of it
+        folder = os.open(os.path.dirname(socket_path) or ".", os.O_PATH | os.O_DIRECTORY)
+        try:
+            self._socket.connect(f"/proc/self/fd/{folder}/{os.path.basename(socket_path)}")
+        finally:
+            os.close(folder)
         self._unread = bytearray()
         self._fds: list[int] = []
 

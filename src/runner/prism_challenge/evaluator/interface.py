@@ -66,6 +66,8 @@ class _Run(Protocol):
         self, model: torch.nn.Module, batch_size: int, seq_len: int | None, tokenizer: object
     ) -> Iterator[PrismBatch]: ...
 
+    def past_documents(self) -> Iterator[str]: ...
+
     def reference_tokenizer(self, name: str) -> ReferenceTokenizer: ...
 
 
@@ -74,7 +76,7 @@ class PrismContext:
     """Geometry, budgets and places of one run, and the only way to the training text.
 
     `token_budget` and `step_budget` are None where there is no such limit; `budget_seconds` is
-    wall-clock time. `data_dir` shows the past only. `artifacts_dir` is the one directory that can
+    wall-clock time. `data_dir` shows the past only (`past_documents`). `artifacts_dir` is the one directory that can
     be written.
     """
 
@@ -132,6 +134,12 @@ class PrismContext:
         tokenizer that is code, ValueError for an unknown name or a size below 1.
         """
         return self._live_run().iter_train_batches(model, batch_size, seq_len, tokenizer)
+
+    def past_documents(self) -> Iterator[str]:
+        """Yields the texts that may be read now: the open sample, which is never scored, then every
+        document of the stream that was charged whole.
+        """
+        return self._live_run().past_documents()
 
     def reference_tokenizer(self, name: str) -> ReferenceTokenizer:
         """A tokenizer by name (`encode(text)`, `decode(ids)`, `vocab_size`); ValueError for an

@@ -1,0 +1,186 @@
+//! The wall's limits, each broken by a payload that knows how it is measured. No torch: plain Python behind the real wall.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use prism::sandbox::{self, Breach, Command, Isolation, Limits, Mount, python};
+
+use crate::contest::{has_bwrap, repository, turn, wait_for};
+
+const MIB: u64 = 1 << 20;
+
+/// A wall with small limits around one script; `artifacts` is its working folder.
+fn wall(root: &Path, script: &str) -> Command {
+    let artifacts = root.join("artifacts");
+    let scratch = root.join("scratch");
+    for folder in [&artifacts, &scratch] {
+        fs::create_dir_all(folder).unwrap();
+    }
+    let script = format!("import os, time\nos.chdir('/prism/artifacts')\n{script}");
+    Command {
+        isolation: Isolation::Bwrap,
+        python: python::discover(&repository().join(".venv/bin/python")).unwrap(),
+        arguments: vec!["-I".into(), "-c".into(), script.into()],
+        environment: BTreeMap::new(),
+        mounts: vec![Mount {
+            host: artifacts.clone(),
+            inside: "/prism/artifacts".into(),
+            writable: true,
+        }],
+        scratch,
+        artifacts,
+        limits: Limits {
+            memory_bytes: 192 * MIB,
+            processes: 24,
+            open_files: 256,
+            artifacts_bytes: 32 * MIB,
+            tmp_bytes: 512 * MIB,
+            log_bytes: 10_000,
+            limit_address_space: true,
+        },
+        cuda: false,
+        log: root.join("log"),
+    }
+}
+
+/// What ended a payload that sleeps for ever once it has what it wanted.
+fn breach_of(name: &str, script: &str) -> Breach {
+    let folder = tempfile::tempdir().unwrap();
+    let command = wall(folder.path(), &format!("{script}\ntime.sleep(600)"));
+    let running = sandbox::start(&command).unwrap();
+    let begun = Instant::now();
+    while running.ended().is_none() {
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "{name}: nothing ended it"
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let ended = running.finish(Duration::ZERO);
+    let log = fs::read_to_string(&command.log).unwrap_or_default();
+    ended
+        .breach
+        .unwrap_or_else(|| panic!("{name}: no breach, {ended:?}: {log}"))
+}
+
+#[test]
+fn memory_counts_wherever_it_lies() {
+    if !has_bwrap() {
+        return;
+    }
+    let _turn = turn();
+    let cases = [
+        ("private", "block = bytearray(300 << 20)"),
+        (
+            "shared and anonymous",
+            "import mmap\nblock = mmap.mmap(-1, 300 << 20)\nfor place in range(0, 300 << 20, 4096):\n    block[place] = 1",
+        ),
+        (
+            "a file in memory that nobody maps",
+            "memory = os.memfd_create('x')\nfor _ in range(300):\n    os.write(memory, bytes(1 << 20))",
+        ),
+        (
+            "files in /dev/shm",
+            "with open('/dev/shm/x', 'wb') as file:\n    for _ in range(300):\n        file.write(bytes(1 << 20))",
+        ),
+        (
+            "files in /tmp, deleted and open",
+            "file = open('/tmp/x', 'wb')\nos.unlink('/tmp/x')\nfor _ in range(300):\n    file.write(bytes(1 << 20))",
+        ),
+        (
+            "a little in each of many processes",
+            "for _ in range(12):\n    if os.fork() == 0:\n        block = bytearray(b'x' * (25 << 20))\n        time.sleep(600)",
+        ),
+    ];
+    for (name, script) in cases {
+        let breach = breach_of(name, script);
+        assert!(matches!(breach, Breach::Memory { .. }), "{name}: {breach}");
+    }
+}
+
+#[test]
+fn the_artifacts_quota_counts_what_no_folder_shows() {
+    if !has_bwrap() {
+        return;
+    }
+    let _turn = turn();
+    let cases = [
+        (
+            "plain files",
+            "for name in 'abcd':\n    with open(name, 'wb') as file:\n        file.write(bytes(10 << 20))",
+        ),
+        (
+            "deleted files that are still open",
+            "held = []\nfor name in 'abcd':\n    file = open(name, 'wb', buffering=0)\n    os.unlink(name)\n    file.write(bytes(10 << 20))\n    held.append(file)",
+        ),
+        (
+            "below a path too long to follow",
+            "for _ in range(1200):\n    os.mkdir('folder')\n    os.chdir('folder')\nopen('file', 'wb').write(bytes(1 << 20))",
+        ),
+    ];
+    for (name, script) in cases {
+        let breach = breach_of(name, script);
+        assert!(
+            matches!(breach, Breach::Artifacts { .. }),
+            "{name}: {breach}"
+        );
+    }
+}
+
+#[test]
+fn a_fork_bomb_ends_and_takes_its_children_along() {
+    if !has_bwrap() {
+        return;
+    }
+    let _turn = turn();
+    let bomb =
+        "while True:\n    try:\n        os.fork()\n    except OSError:\n        time.sleep(0.01)";
+    let breach = breach_of("fork bomb", bomb);
+    // Its children share most of their memory, which counts for each of them: either limit may come first.
+    assert!(
+        matches!(breach, Breach::Processes { .. } | Breach::Memory { .. }),
+        "{breach}"
+    );
+}
+
+#[test]
+fn a_paused_tree_does_nothing_until_it_is_let_go() {
+    if !has_bwrap() {
+        return;
+    }
+    let _turn = turn();
+    let folder = tempfile::tempdir().unwrap();
+    // The first thread of the child ends: /proc calls the process dead while its other thread counts on.
+    let script = "
+import ctypes, threading
+def count():
+    while True:
+        with open('count', 'ab', buffering=0) as file:
+            file.write(b'x')
+        time.sleep(0.001)
+if os.fork() == 0:
+    threading.Thread(target=count).start()
+    ctypes.CDLL(None).pthread_exit(None)
+print('x' * 100_000, flush=True)
+time.sleep(600)";
+    let command = wall(folder.path(), script);
+    let running = sandbox::start(&command).unwrap();
+    let counter = command.artifacts.join("count");
+    let counted = || fs::metadata(&counter).map_or(0, |file| file.len());
+    let grows = |from: u64| (counted() > from + 20).then_some(());
+    wait_for("the counting", Duration::from_secs(20), || grows(0));
+    assert!(running.pause());
+    let at_rest = counted();
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(counted(), at_rest, "it counts on");
+    running.resume();
+    wait_for("more counting", Duration::from_secs(20), || grows(at_rest));
+    // A tree at rest is ended like any other.
+    assert!(running.pause());
+    let ended = running.finish(Duration::ZERO);
+    assert_eq!((ended.code, ended.breach), (None, None), "{ended:?}");
+    let log = fs::metadata(&command.log).unwrap().len();
+    assert!((10_000..10_200).contains(&log), "{log} bytes of log");
+}
