@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::folder::{Folder, GRAPH, REVIEW};
+use super::folder::{Folder, GRAPH, METADATA, REVIEW};
 use super::report::Check;
 use crate::config::recorded;
 use crate::outbox::schema::{self, Schema};
@@ -25,10 +25,11 @@ const SEAL: [(&str, Schema); 3] = [
     (signature::FILE, Schema::Signature),
 ];
 
-const ALL: [(&str, Schema); 8] = [
+const ALL: [(&str, Schema); 9] = [
     SEAL[0],
     (REVIEW, Schema::Review),
     (GRAPH, Schema::ArchitectureGraph),
+    (METADATA, Schema::ArchitectureMetadata),
     (MANIFEST, Schema::RunManifest),
     (recorded::FILE, Schema::RunConfig),
     (CORPUS_MANIFEST, Schema::LockedData),
@@ -94,6 +95,8 @@ impl Documents {
             status::FILE => self.status = Some(serde_json::from_value(value).map_err(broken)?),
             REVIEW => self.review = Some(value),
             GRAPH => self.graph = Some(value),
+            // follows from the archive and the names that the operator gives: its form is all that is looked at
+            METADATA => {}
             MANIFEST => self.manifest = Some(value),
             recorded::FILE => self.run_config = Some(value),
             CORPUS_MANIFEST => self.corpus_manifest = Some(value),

@@ -14,13 +14,15 @@ use crate::signing::signature;
 
 pub const REVIEW: &str = "review.json";
 pub const GRAPH: &str = "architecture_graph.json";
+pub const METADATA: &str = "architecture_metadata.json";
 
 /// Names that prism gives to files of a run folder.
-const KNOWN: [&str; 12] = [
+const KNOWN: [&str; 13] = [
     status::FILE,
     ARCHIVE,
     REVIEW,
     GRAPH,
+    METADATA,
     LOG,
     ONLINE_FILE,
     HELDOUT_FILE,

@@ -48,6 +48,7 @@ pub fn status(folder: &Folder, documents: &Documents) -> Check {
         (State::Scored, false) => {
             problems.push(format!("state is scored, and there is no {MANIFEST}"));
         }
+        (State::Held, true) if status.is_quarantined() => {}
         (State::Rejected | State::Failed | State::Held, true) => {
             problems.push(format!("there is a {MANIFEST} of a run without a score"));
         }
@@ -113,11 +114,13 @@ fn journal(status: &Status) -> Vec<String> {
 fn may_follow(from: State, to: State) -> bool {
     use State::{Bundled, Failed, Held, Measured, Measuring, Received, Rejected, Reviewed, Scored};
     match from {
-        Received | Held => matches!(to, Bundled | Rejected | Held),
+        Received => matches!(to, Bundled | Rejected | Held),
+        // scored: a person believed what was too good
+        Held => matches!(to, Bundled | Rejected | Held | Scored),
         Bundled => matches!(to, Bundled | Reviewed | Rejected | Held),
         Reviewed => matches!(to, Measuring | Reviewed | Failed),
         Measuring => matches!(to, Measuring | Measured | Reviewed | Failed),
-        Measured => matches!(to, Scored | Rejected | Failed | Measuring | Reviewed),
+        Measured => matches!(to, Scored | Held | Rejected | Failed | Measuring | Reviewed),
         Scored | Rejected | Failed => false,
     }
 }

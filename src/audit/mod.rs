@@ -73,7 +73,7 @@ pub fn audit(run: &str, path: &Path, standards: &Standards<'_>) -> RunAudit {
     let failed = checks.iter().any(|check| check.outcome == Outcome::Failed);
     let submission_id = documents.status.map(|status| status.submission_id);
     RunAudit {
-        run: run.to_owned(),
+        run: report::shown(run),
         submission_id,
         verdict: match (failed, is_concluded) {
             (true, _) => RunVerdict::Inconsistent,

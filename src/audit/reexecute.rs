@@ -7,8 +7,8 @@ use super::compare;
 use super::documents::Documents;
 use super::folder::Folder;
 use super::identity::MAX_ARCHIVE_BYTES;
-use super::report::{Reexecution, ReexecutionResult};
-use crate::config::{Config, Order};
+use super::report::{Reexecution, ReexecutionResult, shown};
+use crate::config::{Config, Order, Quarantine};
 use crate::dataset::manifest::Corpus;
 use crate::intake::submission_id;
 use crate::outbox::status::{State, Status};
@@ -25,7 +25,7 @@ pub fn reexecute(path: &Path, config: &Config, progress: &Progress) -> Reexecuti
         Ok(done) => done,
         Err(reason) => Reexecution {
             result: ReexecutionResult::NotPossible,
-            statement: format!("not possible: {reason}"),
+            statement: shown(&format!("not possible: {reason}")),
             compared_steps: 0,
             largest_difference_nats: 0.0,
             first_difference: None,
@@ -52,6 +52,8 @@ fn attempt(path: &Path, config: &Config, progress: &Progress) -> Result<Reexecut
     config_again.outbox = scratch.path().join("outbox");
     config_again.keys.signing_key = None;
     config_again.run.max_attempts = 1;
+    // whether a score is believed is no matter of executing it
+    config_again.quarantine = Quarantine::default();
     let manifest = documents.manifest.as_ref();
     let order_key = manifest.and_then(|manifest| manifest["referee"]["order"]["key"].as_str());
     config_again.corpus.order = order_key.map_or(Order::File, |_| Order::Keyed);
@@ -66,7 +68,8 @@ fn attempt(path: &Path, config: &Config, progress: &Progress) -> Result<Reexecut
         .and_then(|pipeline| pipeline.run(Vec::new(), &mut Vec::new()))
         .map_err(|error| error.to_string())?;
     if let Some(reason) = report.infrastructure.first() {
-        return Err(reason.clone());
+        let root = scratch.path().display().to_string();
+        return Err(reason.replace(&root, "(scratch)"));
     }
     let again = Status::read(&outbox, &id)
         .map_err(|error| error.to_string())?
@@ -157,6 +160,9 @@ fn compare_runs(
         first = held.first;
     }
     let ends = |status: &Status| {
+        if status.is_quarantined() {
+            return (State::Scored, None);
+        }
         let rule = status.reason.as_ref().map(|reason| reason.rule_id.clone());
         (status.state, rule)
     };
@@ -173,18 +179,14 @@ fn compare_runs(
         );
         (ReexecutionResult::Different, statement)
     } else if ends(recorded) != ends(again) {
-        let shown = |status: &Status| {
+        let end = |status: &Status| {
             let rule = status.reason.as_ref().map_or("", |reason| &reason.rule_id);
             format!("{:?} {rule}", status.state)
                 .to_lowercase()
                 .trim_end()
                 .to_owned()
         };
-        let statement = format!(
-            "different verdict: {}, was {}",
-            shown(again),
-            shown(recorded)
-        );
+        let statement = format!("different verdict: {}, was {}", end(again), end(recorded));
         (ReexecutionResult::Different, statement)
     } else if is_identical {
         let statement = format!("identical in all {steps} steps{clock}");
@@ -197,7 +199,7 @@ fn compare_runs(
     };
     Ok(Reexecution {
         result,
-        statement,
+        statement: shown(&statement),
         compared_steps: steps,
         largest_difference_nats: largest,
         first_difference: first,

@@ -45,7 +45,7 @@ impl Check {
     /// Passed, with what was found to agree, unless there are problems.
     pub fn of(name: &'static str, agreed: impl Into<String>, problems: Vec<String>) -> Self {
         let (outcome, statement) = match problems.len() {
-            0 => (Outcome::Passed, agreed.into()),
+            0 => (Outcome::Passed, shown(&agreed.into())),
             1 => (Outcome::Failed, "1 problem".to_owned()),
             count => (Outcome::Failed, format!("{count} problems")),
         };
@@ -61,7 +61,7 @@ impl Check {
         Self {
             name,
             outcome: Outcome::NotChecked,
-            statement: why.into(),
+            statement: shown(&why.into()),
             problems: Vec::new(),
         }
     }

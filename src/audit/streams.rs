@@ -28,8 +28,13 @@ pub fn recompute(folder: &Path) -> Result<Value, String> {
     let recorded: RecordedMeasurement = serde_json::from_value(manifest["measurement"].clone())
         .map_err(|error| format!("measurement: {error}"))?;
     let told = |error: score::ScoreError| {
-        let prefix = format!("{}/", folder.display());
-        error.reasons().join("; ").replace(&prefix, "")
+        // absolute first: the relative path may be the end of it
+        let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+        [absolute.as_path(), folder]
+            .iter()
+            .fold(error.reasons().join("; "), |text, folder| {
+                text.replace(&format!("{}/", folder.display()), "")
+            })
     };
     recorded.streams.check(folder).map_err(told)?;
     let id = manifest["submission_id"].as_str().unwrap_or_default();

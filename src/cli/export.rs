@@ -10,7 +10,7 @@ use super::audit::{export_complaint, outbox_complaint};
 use super::{Complaint, Format, Global, output};
 
 pub fn export(global: &Global, runs: &[PathBuf], target: &Path) -> Result<u8, Complaint> {
-    let folders = selection::run_folders(runs).map_err(outbox_complaint)?;
+    let folders = selection::concluded_run_folders(runs).map_err(outbox_complaint)?;
     let files = room::pack(&folders, target).map_err(export_complaint)?;
     let digest = prism::digest::file_digest(target).map_err(|error| {
         Complaint::new(

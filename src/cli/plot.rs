@@ -17,7 +17,7 @@ pub enum Axis {
 }
 
 pub fn plot(global: &Global, runs: &[PathBuf], target: &Path, x: Axis) -> Result<u8, Complaint> {
-    let folders = selection::run_folders(runs).map_err(outbox_complaint)?;
+    let folders = selection::concluded_run_folders(runs).map_err(outbox_complaint)?;
     let scale = match x {
         Axis::Linear => Scale::Linear,
         Axis::Log => Scale::Log,

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{OutboxError, at, status};
+use super::status::{self, State, Status};
+use super::{OutboxError, at};
 use crate::signing::digest_list;
 
 /// Files by which a run folder is known.
@@ -28,6 +29,31 @@ pub fn run_folders(paths: &[PathBuf]) -> Result<Vec<PathBuf>, OutboxError> {
         folders.extend(runs);
     }
     Ok(folders)
+}
+
+/// The same, but of an outbox only runs with a verdict: it may be at work.
+pub fn concluded_run_folders(paths: &[PathBuf]) -> Result<Vec<PathBuf>, OutboxError> {
+    let mut folders = Vec::new();
+    for path in paths {
+        let found = run_folders(std::slice::from_ref(path))?;
+        let is_named = |folder: &PathBuf| folder == path;
+        folders.extend(
+            found
+                .into_iter()
+                .filter(|folder| is_named(folder) || !is_in_motion(folder)),
+        );
+    }
+    Ok(folders)
+}
+
+/// Whether the run's status says that more will come. One that cannot be read is the caller's business.
+fn is_in_motion(folder: &Path) -> bool {
+    let path = folder.join(status::FILE);
+    // a pipe of that name would be waited for
+    let is_file = path.symlink_metadata().is_ok_and(|facts| facts.is_file());
+    is_file
+        && Status::read_file(&path)
+            .is_ok_and(|status| !status.is_final() && status.state != State::Held)
 }
 
 /// What a run folder is called, wherever it lies: the last part of its path.
@@ -83,6 +109,13 @@ mod tests {
         let found = run_folders(&[root.path().to_owned(), path("b"), path("other")]).unwrap();
         assert_eq!(found, [path("a"), path("b"), path("b"), path("other")]);
         assert!(run_folders(&[path("absent")]).is_err());
+        let outbox = crate::outbox::Outbox::new(root.path());
+        let moving = Status::new("c", "c.zip", None, std::time::SystemTime::now());
+        moving.write(&outbox).unwrap();
+        let found = concluded_run_folders(&[root.path().to_owned()]).unwrap();
+        assert_eq!(found, [path("a"), path("b")]);
+        let found = concluded_run_folders(&[path("c")]).unwrap();
+        assert_eq!(found, [path("c")]);
         assert_eq!(label(&path("a")), "a");
         assert_eq!(label(Path::new("x/.")), "x");
     }

@@ -1,4 +1,4 @@
-//! The picture: axes by plotters, curves, marks and legend in pixels.
+//! The picture: axes by plotters, curves and marks in their pixels.
 
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::AsRangedCoord;
@@ -7,22 +7,21 @@ use plotters::coord::ranged1d::ValueFormatter;
 use plotters::prelude::*;
 use plotters::style::{FontStyle, register_font};
 
-use super::layout::{self, Look, Mark};
+use super::layout;
+use super::legend::legend;
+use super::marks::{mark, stroke};
 use super::{Curve, PlotError, Scale};
 
 /// Size at scale 1, in pixels.
-const SIZE: (u32, u32) = (1_000, 620);
+pub(super) const SIZE: (u32, u32) = (1_000, 620);
 /// A PNG has no resolution of its own: twice the pixels stay sharp.
 const PNG_SCALE: u32 = 2;
 /// Marks along a curve; they sit at other places in every curve.
 const MARKS_PER_CURVE: usize = 8;
-/// Lines of the legend; the rest is counted.
-const MAX_LEGEND_LINES: usize = 20;
 
 /// Letters of ASCII from DejaVu Sans: the picture does not depend on the machine's fonts.
 const FONT: &[u8] = include_bytes!("font/DejaVuSans-latin.ttf");
-const FAMILY: &str = "sans-serif";
-const GREY: RGBColor = RGBColor(90, 90, 90);
+pub(super) const FAMILY: &str = "sans-serif";
 const GRID: RGBColor = RGBColor(222, 222, 222);
 
 /// As SVG.
@@ -46,13 +45,14 @@ pub fn png(curves: &[Curve], scale: Scale) -> Result<Vec<u8>, PlotError> {
     super::png::encode(width, height, &pixels).map_err(broken)
 }
 
-fn broken(error: impl std::fmt::Display) -> PlotError {
+pub(super) fn broken(error: impl std::fmt::Display) -> PlotError {
     PlotError::Draw {
         reason: error.to_string(),
     }
 }
 
-type Area<DB> = DrawingArea<DB, Shift>;
+/// The whole picture, in pixels.
+pub(super) type Area<DB> = DrawingArea<DB, Shift>;
 
 fn draw<DB: DrawingBackend>(
     area: Area<DB>,
@@ -157,147 +157,6 @@ fn mark_places(line: &[(f64, f64)], index: usize) -> Vec<(f64, f64)> {
             line.iter().copied().find(|place| place.0 >= wanted)
         })
         .collect()
-}
-
-fn stroke<DB: DrawingBackend>(
-    area: &Area<DB>,
-    line: &[(f64, f64)],
-    look: Look,
-    zoom: u32,
-) -> Result<(), PlotError> {
-    let style = look.colour.stroke_width(2 * zoom);
-    for part in layout::strokes(line, look.dashes, f64::from(zoom)) {
-        let path: Vec<(i32, i32)> = part.into_iter().map(whole).collect();
-        area.draw(&PathElement::new(path, style)).map_err(broken)?;
-    }
-    Ok(())
-}
-
-fn whole((x, y): (f64, f64)) -> (i32, i32) {
-    (x.round() as i32, y.round() as i32)
-}
-
-/// One mark; held-out marks are large and open.
-fn mark<DB: DrawingBackend>(
-    area: &Area<DB>,
-    (x, y): (f64, f64),
-    look: Look,
-    radius: f64,
-    is_filled: bool,
-    zoom: u32,
-) -> Result<(), PlotError> {
-    let r = radius * f64::from(zoom);
-    let outline = look.colour.stroke_width(2 * zoom);
-    let closed = |corners: &[(f64, f64)]| -> Vec<(i32, i32)> {
-        let first = corners.first().into_iter();
-        let corners = corners.iter().chain(first);
-        corners
-            .map(|(dx, dy)| whole((x + dx * r, y + dy * r)))
-            .collect()
-    };
-    let polygon = |corners: &[(f64, f64)]| {
-        let inside = if is_filled { look.colour } else { WHITE };
-        area.draw(&Polygon::new(closed(corners), inside.filled()))
-            .and_then(|()| area.draw(&PathElement::new(closed(corners), outline)))
-            .map_err(broken)
-    };
-    let lines = |ends: [[(f64, f64); 2]; 2]| {
-        for end in ends {
-            let ends = end.map(|(dx, dy)| whole((x + dx * r, y + dy * r)));
-            let path = PathElement::new(ends.to_vec(), outline);
-            area.draw(&path).map_err(broken)?;
-        }
-        Ok(())
-    };
-    match look.mark {
-        Mark::Circle => {
-            let inside = if is_filled { look.colour } else { WHITE };
-            let circle = |style| Circle::new(whole((x, y)), r.round() as i32, style);
-            area.draw(&circle(inside.filled()))
-                .and_then(|()| area.draw(&circle(outline)))
-                .map_err(broken)
-        }
-        Mark::Square => polygon(&[(-0.85, -0.85), (0.85, -0.85), (0.85, 0.85), (-0.85, 0.85)]),
-        Mark::Triangle => polygon(&[(0.0, -1.1), (1.05, 0.8), (-1.05, 0.8)]),
-        Mark::Wedge => polygon(&[(0.0, 1.1), (1.05, -0.8), (-1.05, -0.8)]),
-        Mark::Diamond => polygon(&[(0.0, -1.2), (1.1, 0.0), (0.0, 1.2), (-1.1, 0.0)]),
-        Mark::Cross => lines([[(-1.0, -1.0), (1.0, 1.0)], [(-1.0, 1.0), (1.0, -1.0)]]),
-        Mark::Plus => lines([[(-1.2, 0.0), (1.2, 0.0)], [(0.0, -1.2), (0.0, 1.2)]]),
-    }
-}
-
-/// In the upper right corner, where curves that fall leave room.
-fn legend<DB: DrawingBackend>(
-    area: &Area<DB>,
-    curves: &[Curve],
-    zoom: u32,
-) -> Result<(), PlotError> {
-    let z = |length: i32| length * zoom as i32;
-    let shown = curves.len().min(MAX_LEGEND_LINES);
-    let mut lines: Vec<String> = curves
-        .iter()
-        .take(shown)
-        .map(|curve| format!("{}  {:.4}", curve.name, curve.total_bpb))
-        .collect();
-    if curves.len() > shown {
-        lines.push(format!("{} more", curves.len() - shown));
-    }
-    let notes = [
-        "figures: bits per byte, whole stream",
-        "open marks: held-out text, before (left)",
-        "and after training (right)",
-    ];
-    let font = (FAMILY, 13 * zoom).into_font();
-    let small = (FAMILY, 11 * zoom).into_font();
-    let mut width = 0;
-    for (text, font) in lines
-        .iter()
-        .map(|line| (line.as_str(), &font))
-        .chain(notes.iter().map(|note| (*note, &small)))
-    {
-        let (size, _) = font.box_size(text).map_err(broken)?;
-        width = width.max(size as i32);
-    }
-    let (line_height, note_height) = (z(20), z(15));
-    let width = width + z(72);
-    let height = lines.len() as i32 * line_height + notes.len() as i32 * note_height + z(12);
-    let right = (SIZE.0 * zoom) as i32 - z(50);
-    let (left, top) = (right - width, z(28));
-    let frame = [(left, top), (right, top + height)];
-    area.draw(&Rectangle::new(frame, WHITE.filled()))
-        .and_then(|()| area.draw(&Rectangle::new(frame, GREY.stroke_width(zoom))))
-        .map_err(broken)?;
-    let mut y = top + z(17);
-    for (index, line) in lines.iter().enumerate() {
-        if index < shown {
-            let look = layout::look(index);
-            let (from, to) = (f64::from(left + z(10)), f64::from(left + z(52)));
-            stroke(
-                area,
-                &[(from, f64::from(y)), (to, f64::from(y))],
-                look,
-                zoom,
-            )?;
-            mark(
-                area,
-                ((from + to) / 2.0, f64::from(y)),
-                look,
-                4.0,
-                true,
-                zoom,
-            )?;
-        }
-        let text = Text::new(line.as_str(), (left + z(62), y - z(5)), font.clone());
-        area.draw(&text).map_err(broken)?;
-        y += line_height;
-    }
-    for note in notes {
-        let place = (left + z(10), y - z(8));
-        let text = Text::new(note, place, small.clone().color(&GREY));
-        area.draw(&text).map_err(broken)?;
-        y += note_height;
-    }
-    Ok(())
 }
 
 /// On a logarithmic axis the labels of 4 and of 6 to 9 would run into each other.

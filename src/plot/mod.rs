@@ -4,6 +4,8 @@
 mod curve;
 mod draw;
 mod layout;
+mod legend;
+mod marks;
 mod png;
 
 use std::path::{Path, PathBuf};

@@ -129,3 +129,34 @@ fn keys_decide_what_a_signature_is_worth() {
         assert!(told(&audit).contains(statement), "{statement}: {audit:#?}");
     }
 }
+
+#[test]
+fn a_run_in_quarantine_and_out_of_it_is_consistent() {
+    use crate::outbox::status::{Reason, State, TOO_GOOD, Verdict};
+    let mut run = fixture::run(None);
+    run.status.transitions.pop();
+    let reason = Reason {
+        rule_id: TOO_GOOD.to_owned(),
+        message: "0.1 bits per byte".to_owned(),
+        hint: "look at it".to_owned(),
+    };
+    let now = std::time::SystemTime::now;
+    run.status.conclude(Verdict::Held, Some(reason), now());
+    run.status.write(&run.outbox).unwrap();
+    assert_eq!(failed(&audited(&run.folder)), [""; 0]);
+    run.status.conclude(Verdict::Scored, None, now());
+    run.status.write(&run.outbox).unwrap();
+    assert_eq!(failed(&audited(&run.folder)), [""; 0]);
+    // held for any other reason, there is no score
+    run.status.transitions.pop();
+    run.status.transitions.pop();
+    let reason = Reason {
+        rule_id: "prism:internal-fault".to_owned(),
+        message: "m".to_owned(),
+        hint: "h".to_owned(),
+    };
+    run.status.conclude(Verdict::Held, Some(reason), now());
+    assert_eq!(run.status.state, State::Held);
+    run.status.write(&run.outbox).unwrap();
+    assert_eq!(failed(&audited(&run.folder)), ["status"]);
+}
