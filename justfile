@@ -43,3 +43,5 @@ bench-startup *arguments: build
 # The zoo: honest learners and cheats through the referee, with a table of who was stopped by what (`--quick`: a few).
 zoo *arguments: build
     {{ python }} scripts/zoo.py "$@"
+
+alias redteam := zoo
