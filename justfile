@@ -68,6 +68,8 @@ fuzz-wire cases="1000000":
 zoo *arguments: build
     {{ python }} scripts/zoo.py "$@"
 
+alias redteam := zoo
+
 # `prism rescore`: manifests against a Python loop and against `cat | wc -c`, in pairs (--many N: peak of memory).
 bench-score *arguments: build
     {{ python }} scripts/bench_score.py "$@"

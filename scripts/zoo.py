@@ -11,7 +11,7 @@ refuses is run a second time as if the review had let it pass, so that what stan
 A cheat has profited if it has a score and that is higher than its honest twin's by more than --tolerance. One that would
 have profited past the review only is told apart.
 
-Prints a table in Markdown. Exit code 1 if an honest learner was not scored or flagged, or a cheat profited.
+Prints a table in Markdown. Exit code 1 if an honest learner was not scored or flagged, or a cheat profited or did not run at all.
 """
 
 import argparse
@@ -36,6 +36,8 @@ SEEDS = (1337, 1, 2, 3, 4)
 BEGIN, END = "<!-- zoo: begin -->", "<!-- zoo: end -->"
 # scores zero or below are worth nothing; these flags take no score away
 HARMLESS_FLAGS = {"nan_inf_detected", "heldout_not_measured", "stopped_early"}
+# ends that say that the cheat is broken, not that it was stopped; a row that expects one says "runtime error" as its layer
+BROKEN = {"prism:runtime-error", "prism:import-error", "prism:build-model-instantiation", "prism:syntax-error"}
 QUICK_HONEST = ("bfloat16_autocast", "byte_patches", "conv_dilated", "conv_narrow", "gru", "mixture_of_experts")
 QUICK_CHEATS = (
     "leak_full", "leak_armed_after_start", "leak_mask_off_by_one", "leak_replay_cached", "leak_probe_recogniser",
@@ -302,15 +304,16 @@ def report(entries: list[Entry], runs: list[Run], arguments: argparse.Namespace)
             ]
             profit, review_alone = profits
             unclear = any(tried.verdict in ("no verdict", "held") or tried.rule_id == "prism:infrastructure" for tried in (run, again) if tried)
+            broken = (again or run).rule_id in BROKEN and "runtime error" not in entry.layer
             shown = again if again and again.bpb is not None else run
-            word = "**yes**" if profit else "**no verdict**" if unclear else "no: the review alone" if review_alone else "no"
+            word = "**yes**" if profit else "**no verdict**" if unclear else "**did not run**" if broken else "no: the review alone" if review_alone else "no"
             lines.append(
                 f"| {entry.name} | {entry.group} | {run.end} | {again.end if again else ''} | {number(shown.bpb)} | {number(shown.worth, 4)} "
                 f"| {number(twin.worth, 4)} | {judged(shown)} | {word} |"
             )
             row = classes.setdefault(entry.group, {"cheats": 0, "before": 0, "run": 0, "zero": 0, "nothing": 0, "review": 0, "profit": 0})
             row["cheats"] += 1
-            wrong += profit or unclear
+            wrong += profit or unclear or broken
             last = again or run
             if profit:
                 row["profit"] += 1
