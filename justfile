@@ -40,6 +40,38 @@ bench-referee *arguments: build
 bench-startup *arguments: build
     {{ python }} scripts/bench_startup.py "$@"
 
+# Write the table of torch's public surface anew, for the torch that is installed.
+torch-surface:
+    {{ python }} scripts/torch_surface.py
+
+# The reviewer's parser against CPython's, over torch, all of site-packages and the standard library.
+differential *folders: build
+    {{ python }} scripts/differential.py "${@:-$({{ python }} -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')}"
+
+# Findings of the review in torch's own layers and optimizers (docs/review_realism.md).
+review-realism *arguments: build
+    {{ python }} scripts/realism.py "$@"
+
+# Time and memory of the review on the worst files that we know, at the size limit.
+bench-review-worst *arguments: build
+    {{ python }} scripts/bench_review_worst.py "$@"
+
+# `prism data verify` against sha256 alone on the same files and cores.
+bench-verify *arguments: build
+    {{ python }} scripts/bench_verify.py "$@"
+
 # Millions of hostile frames and conversations against the referee's side of the wire (cases of each of three properties).
 fuzz-wire cases="1000000":
     PRISM_FUZZ_CASES={{ cases }} cargo test --locked --lib referee::wire_fuzz::fuzz
+
+# The zoo: honest learners and cheats through the referee, with a table of who was stopped by what (`--quick`: a few).
+zoo *arguments: build
+    {{ python }} scripts/zoo.py "$@"
+
+# `prism rescore`: manifests against a Python loop and against `cat | wc -c`, in pairs (--many N: peak of memory).
+bench-score *arguments: build
+    {{ python }} scripts/bench_score.py "$@"
+
+# `prism rescore` over run folders: --runs 10000 --steps 2000 [--folder DIR].
+bench-score-streams *arguments: build
+    cargo bench --locked --profile dev --bench score_streams -- "$@"

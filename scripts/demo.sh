@@ -8,6 +8,8 @@ mkdir -p demo/inbox
 if [ ! -f demo/corpus/MANIFEST.json ]; then
     $prism data lock examples/corpus/austen.jsonl --output demo/corpus \
         --name austen --license "public domain"
+elif [ ! -f demo/corpus/PROOF.json ]; then
+    $prism data verify demo/corpus
 fi
 $python scripts/pack.py --all examples demo/inbox
 

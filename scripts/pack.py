@@ -4,7 +4,7 @@
     python3 scripts/pack.py examples/tiny-1m inbox/tiny-1m.zip
     python3 scripts/pack.py --all examples inbox
 
-Members are sorted by name, stored with a fixed time and mode, and only .py, .yaml and .md files go in. With --all,
+Members are sorted by name, stored with a fixed time and mode, and only files that an archive may hold go in. With --all,
 every folder that holds an architecture.py is packed, and a ready-made NAME/NAME.zip is copied as it is (that is how
 the broken archive of examples/bad-zip gets there).
 
@@ -17,7 +17,8 @@ import sys
 import zipfile
 from pathlib import Path
 
-SUFFIXES = {".py", ".yaml", ".md"}
+# what the archive rules let in
+SUFFIXES = {".json", ".md", ".py", ".toml", ".txt", ".yaml", ".yml"}
 # the earliest time that a zip can hold
 TIME = (1980, 1, 1, 0, 0, 0)
 REGULAR_FILE_0644 = 0o100644 << 16

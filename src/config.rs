@@ -3,11 +3,15 @@
 //! The order of authority is: command line, `PRISM_…` environment variables, the file, the defaults here.
 //! `prism config` prints the result; unknown keys are errors, so that a typing slip never passes as a default.
 
+pub mod recorded;
+
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::bundle;
+use crate::duplicates::DuplicatePolicy;
+use crate::review::DistributedPolicy;
 
 /// Everything an operator can set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,6 +23,8 @@ pub struct Config {
     pub outbox: PathBuf,
     pub intake: Intake,
     pub archive: bundle::Limits,
+    pub review: Review,
+    pub duplicates: Duplicates,
     pub corpus: Corpus,
     pub contest: Contest,
     pub budget: Budget,
@@ -26,6 +32,30 @@ pub struct Config {
     pub run: Run,
     pub sandbox: Sandbox,
     pub audit: Audit,
+    pub keys: Keys,
+    pub quarantine: Quarantine,
+}
+
+/// Who signs run folders.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Keys {
+    /// File of `prism keys generate`, readable by its owner alone; absent: runs are not signed.
+    pub signing_key: Option<PathBuf>,
+}
+
+/// Runs that are too good to be believed are held until a person has looked at them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Quarantine {
+    /// Prequential bits per byte below which a run is held; 0: none is.
+    pub floor_bpb: f64,
+    /// Run folders whose learning is believed: none is held for learning faster when the list is empty.
+    pub references: Vec<PathBuf>,
+    /// How much lower than the best reference's the bits per byte may be, at each eighth of the text.
+    pub margin_bpb: f64,
+    /// Submissions (ids) that a person has looked at: they are ranked.
+    pub accepted: Vec<String>,
 }
 
 /// When a file in the inbox counts as whole.
@@ -38,6 +68,29 @@ pub struct Intake {
     pub rescan_ms: u64,
 }
 
+/// What the static review looks for beyond its rules.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Review {
+    /// Training scripts that are not ready for several ranks: `reject`, `flag` or `off`; absent: `reject` when
+    /// `run.world_size` is more than 1, else `flag`.
+    pub distributed: Option<DistributedPolicy>,
+}
+
+/// Submissions that say again what an earlier one of another owner said.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Duplicates {
+    /// What happens to them: `reject`, `hold` or `off`.
+    pub policy: DuplicatePolicy,
+    /// Source similarity from which on a submission is one (the historical measure), 0 to 1.
+    pub source: f64,
+    /// Similarity of the architecture graphs from which on it is one (the historical measure), 0 to 1.
+    pub graph: f64,
+    /// Share of the earlier submission's structure, names and formatting aside, from which on it is one, 0 to 1.
+    pub structure: f64,
+}
+
 /// The locked text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -48,6 +101,8 @@ pub struct Corpus {
     pub tokenizers: PathBuf,
     /// Order of the scored stream: `file`, or `keyed`: by a key of each run that is published when the run is over.
     pub order: Order,
+    /// With `keyed`: this key (64 hexadecimal digits) instead of one of each run's own, to repeat a run.
+    pub order_key: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -204,6 +259,8 @@ impl Default for Config {
             outbox: "outbox".into(),
             intake: Intake::default(),
             archive: bundle::Limits::default(),
+            review: Review::default(),
+            duplicates: Duplicates::default(),
             corpus: Corpus::default(),
             contest: Contest::default(),
             budget: Budget::default(),
@@ -211,6 +268,8 @@ impl Default for Config {
             run: Run::default(),
             sandbox: Sandbox::default(),
             audit: Audit::default(),
+            keys: Keys::default(),
+            quarantine: Quarantine::default(),
         }
     }
 }
@@ -224,12 +283,24 @@ impl Default for Intake {
     }
 }
 
+impl Default for Duplicates {
+    fn default() -> Self {
+        Self {
+            policy: DuplicatePolicy::Reject,
+            source: 0.85,
+            graph: 0.82,
+            structure: 0.85,
+        }
+    }
+}
+
 impl Default for Corpus {
     fn default() -> Self {
         Self {
             root: "corpus".into(),
             tokenizers: "tokenizers".into(),
             order: Order::File,
+            order_key: None,
         }
     }
 }
@@ -301,6 +372,17 @@ impl Default for Sandbox {
     }
 }
 
+impl Default for Quarantine {
+    fn default() -> Self {
+        Self {
+            floor_bpb: 0.5,
+            references: Vec::new(),
+            margin_bpb: 0.3,
+            accepted: Vec::new(),
+        }
+    }
+}
+
 impl Default for Audit {
     fn default() -> Self {
         Self {
@@ -336,6 +418,8 @@ pub enum ConfigError {
         got: String,
         expected: &'static str,
     },
+    #[error("recorded settings: {reason}")]
+    Recorded { reason: String },
 }
 
 impl ConfigError {
@@ -352,6 +436,7 @@ impl ConfigError {
                 "names are PRISM_<SECTION>_<KEY>, as in PRISM_BUDGET_BYTES=1000000"
             }
             Self::Range { .. } => "mend the value in the configuration",
+            Self::Recorded { .. } => "use the version of prism that made the run",
         }
     }
 }
@@ -393,6 +478,16 @@ impl Config {
         Ok(config)
     }
 
+    /// The policy for scripts that are not ready for several ranks.
+    pub fn distributed_policy(&self) -> DistributedPolicy {
+        let by_world_size = if self.run.world_size > 1 {
+            DistributedPolicy::Reject
+        } else {
+            DistributedPolicy::Flag
+        };
+        self.review.distributed.unwrap_or(by_world_size)
+    }
+
     fn check(&self) -> Result<(), ConfigError> {
         let range = |ok: bool, key, got: &dyn std::fmt::Display, expected| {
             if ok {
@@ -405,6 +500,14 @@ impl Config {
                 })
             }
         };
+        if let Some(key) = &self.corpus.order_key {
+            range(
+                key.len() == 64 && key.bytes().all(|byte| byte.is_ascii_hexdigit()),
+                "corpus.order_key",
+                key,
+                "64 hexadecimal digits",
+            )?;
+        }
         let contest = &self.contest;
         range(
             (1..=8).contains(&self.run.world_size),
@@ -454,6 +557,29 @@ impl Config {
             &self.budget.bytes,
             "more than 0",
         )?;
+        for (key, threshold) in [
+            ("duplicates.source", self.duplicates.source),
+            ("duplicates.graph", self.duplicates.graph),
+            ("duplicates.structure", self.duplicates.structure),
+        ] {
+            range(
+                threshold > 0.0 && threshold <= 1.0,
+                key,
+                &threshold,
+                "more than 0, at most 1",
+            )?;
+        }
+        for (key, bound) in [
+            ("quarantine.floor_bpb", self.quarantine.floor_bpb),
+            ("quarantine.margin_bpb", self.quarantine.margin_bpb),
+        ] {
+            range(
+                bound.is_finite() && bound >= 0.0,
+                key,
+                &bound,
+                "a number from 0",
+            )?;
+        }
         range(
             self.audit.tolerance_nats > 0.0 && self.audit.tolerance_nats.is_finite(),
             "audit.tolerance_nats",

@@ -1,6 +1,7 @@
 //! sha256 digests, as manifests name files.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use sha2::{Digest, Sha256};
 
@@ -10,6 +11,18 @@ pub fn file_digest(path: &Path) -> std::io::Result<String> {
     let mut hash = Sha256::new();
     std::io::copy(&mut file, &mut hash)?;
     Ok(hex(&hash.finalize()))
+}
+
+/// sha256 of the running executable, read once: it is large.
+pub fn own_executable() -> Result<String, String> {
+    static DIGEST: OnceLock<Result<String, String>> = OnceLock::new();
+    let read = || file_digest(Path::new("/proc/self/exe")).map_err(|error| error.to_string());
+    DIGEST.get_or_init(read).clone()
+}
+
+/// sha256 of bytes.
+pub fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }
 
 /// Lower-case hexadecimal.

@@ -6,6 +6,10 @@ use std::process::ExitCode;
 pub const OK: u8 = 0;
 /// `prism review` only: at least one submission is rejected.
 pub const REVIEW_REJECTED: u8 = 1;
+/// `prism rescore --strict` only: at least one input has no score.
+pub const RESCORE_STRICT: u8 = 1;
+/// `prism audit` only: at least one run is not consistent.
+pub const AUDIT_INCONSISTENT: u8 = 1;
 /// The command line is wrong (clap's own code, too).
 pub const USAGE: u8 = 2;
 /// The configuration is wrong.

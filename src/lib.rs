@@ -2,11 +2,14 @@
 //!
 //! A batch pipeline of rooms that data walks through in one direction; [`pipeline`] shows the order on one screen.
 
+pub mod audit;
 pub mod bundle;
 pub mod config;
 pub mod dataset;
 pub mod digest;
+pub mod duplicates;
 pub mod exit;
+pub mod export;
 pub mod intake;
 pub mod outbox;
 pub mod pipeline;
@@ -15,3 +18,4 @@ pub mod referee;
 pub mod review;
 pub mod sandbox;
 pub mod score;
+pub mod signing;

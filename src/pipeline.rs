@@ -4,10 +4,14 @@
 //! the outbox, so running again does nothing new, and a killed run goes on where its last whole file says.
 
 mod board;
+mod compare;
 mod examine;
 mod measure;
 mod preflight;
 mod publish;
+mod quarantine;
+
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
@@ -18,9 +22,16 @@ use crate::outbox::status::{Reason, State, Status, Verdict};
 use crate::outbox::{Outbox, OutboxError};
 use crate::progress::Progress;
 use crate::score::ScoreError;
+use crate::signing::SigningError;
+use crate::signing::keys::Signer;
 
 pub use board::{Board, Ineligible};
-pub use examine::review_of;
+pub use examine::{ARCHIVE, review_of};
+pub use measure::referee_executable;
+pub use publish::{CORPUS_MANIFEST, LOG, MANIFEST};
+
+use compare::{Corpus, Fault};
+use examine::{Comparison, Examined};
 
 /// What stops the pipeline itself.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +42,8 @@ pub enum PipelineError {
     Intake(#[from] IntakeError),
     #[error(transparent)]
     Score(#[from] ScoreError),
+    #[error(transparent)]
+    Signing(#[from] SigningError),
 }
 
 impl PipelineError {
@@ -40,6 +53,7 @@ impl PipelineError {
             Self::Outbox(error) => error.hint().to_owned(),
             Self::Intake(error) => error.hint().to_owned(),
             Self::Score(error) => error.hint().to_owned(),
+            Self::Signing(error) => error.hint().to_owned(),
         }
     }
 }
@@ -70,11 +84,14 @@ pub struct Report {
     pub board: Board,
 }
 
+/// Archives that are examined before the next ones are opened: what bounds the memory of a large look.
+const EXAMINED_AT_ONCE: usize = 256;
+
 /// What became of one file.
-enum Examined {
+enum Looked {
     Known,
     Changed,
-    Moved(Box<Status>),
+    Examined(Box<Examined>),
 }
 
 /// A pipeline that holds its outbox.
@@ -89,7 +106,10 @@ pub struct Pipeline<'a> {
 impl<'a> Pipeline<'a> {
     /// Makes the outbox and takes its lock.
     pub fn open(config: &'a Config, progress: &'a Progress) -> Result<Self, PipelineError> {
-        let outbox = Outbox::new(&config.outbox);
+        let mut outbox = Outbox::new(&config.outbox);
+        if let Some(path) = &config.keys.signing_key {
+            outbox = outbox.signed_by(Arc::new(Signer::load(path)?));
+        }
         outbox.create()?;
         let lock = lock::acquire(&outbox)?;
         Ok(Self {
@@ -120,30 +140,60 @@ impl<'a> Pipeline<'a> {
             }
         }
 
-        // Many at a time: bytes to a reviewed bundle. Nothing of a submission runs here.
+        // In order of arrival: of two submissions that are alike, the earlier one counts.
+        candidates.sort_by(|a, b| (a.stamp.arrived(), &a.path).cmp(&(b.stamp.arrived(), &b.path)));
         let bar = self.progress.examining(candidates.len() as u64);
-        let examined: Vec<(Candidate, Result<Examined, PipelineError>)> = candidates
-            .into_par_iter()
-            .map(|candidate| {
-                let result = self.examine(&candidate);
-                bar.inc(1);
-                (candidate, result)
-            })
-            .collect();
-        bar.finish_and_clear();
+        let mut corpus = Corpus::new(self.config, &self.outbox);
         let mut moved = Vec::new();
-        for (candidate, result) in examined {
-            match result {
-                Ok(Examined::Known) => report.known += 1,
-                Ok(Examined::Changed) => changed.push(candidate.path),
-                Ok(Examined::Moved(status)) => {
-                    self.tell(&status);
-                    moved.push(*status);
+        for some in candidates.chunks(EXAMINED_AT_ONCE) {
+            // Many at a time: bytes to a reviewed bundle. Nothing of a submission runs here.
+            let looked: Vec<Result<Looked, PipelineError>> = some
+                .par_iter()
+                .map(|candidate| {
+                    let result = self.look_at(candidate);
+                    bar.inc(1);
+                    result
+                })
+                .collect();
+            // One at a time, in memory: which of them say what an earlier one said.
+            let mut compared = Vec::new();
+            for (candidate, result) in some.iter().zip(looked) {
+                match result {
+                    Ok(Looked::Known) => report.known += 1,
+                    Ok(Looked::Changed) => changed.push(candidate.path.clone()),
+                    Ok(Looked::Examined(examined)) => {
+                        let comparison = corpus.compare(&examined)?;
+                        compared.push((candidate, Ok((*examined, comparison))));
+                    }
+                    Err(error) => compared.push((candidate, Err(error))),
                 }
-                Err(error) => report
-                    .infrastructure
-                    .push(format!("{}: {error}", candidate.path.display())),
             }
+            let concluded: Vec<(&Candidate, Result<Status, PipelineError>)> = compared
+                .into_par_iter()
+                .map(|(candidate, result)| {
+                    let status = result
+                        .and_then(|(examined, comparison)| self.conclude(examined, comparison));
+                    (candidate, status)
+                })
+                .collect();
+            for (candidate, status) in concluded {
+                match status {
+                    Ok(status) => {
+                        self.tell(&status);
+                        moved.push(status);
+                    }
+                    Err(error) => report
+                        .infrastructure
+                        .push(format!("{}: {error}", candidate.path.display())),
+                }
+            }
+        }
+        bar.finish_and_clear();
+        corpus.save()?;
+
+        for status in quarantine::release(self.config, &self.outbox)? {
+            self.tell(&status);
+            moved.push(status);
         }
 
         // One at a time: whatever was reviewed and not yet measured, also by an earlier run that was killed.
@@ -193,23 +243,51 @@ impl<'a> Pipeline<'a> {
     }
 
     /// Reads and examines one file.
-    fn examine(&self, candidate: &Candidate) -> Result<Examined, PipelineError> {
-        let status = match intake::read(candidate, self.config.archive.max_archive_bytes, "")? {
-            Reading::Changed => return Ok(Examined::Changed),
+    fn look_at(&self, candidate: &Candidate) -> Result<Looked, PipelineError> {
+        let examined = match intake::read(candidate, self.config.archive.max_archive_bytes, "")? {
+            Reading::Changed => return Ok(Looked::Changed),
             Reading::Oversized(oversized) => {
                 if self.is_done(&oversized.submission_id) {
-                    return Ok(Examined::Known);
+                    return Ok(Looked::Known);
                 }
-                examine::reject_unread(&self.outbox, &oversized)?
+                Examined {
+                    status: examine::reject_unread(&self.outbox, &oversized)?,
+                    accepted: None,
+                }
             }
             Reading::Arrival(arrival) => {
                 if self.is_done(&arrival.submission_id) {
-                    return Ok(Examined::Known);
+                    return Ok(Looked::Known);
                 }
                 examine::examine(self.config, &self.outbox, &arrival)?
             }
         };
-        Ok(Examined::Moved(Box::new(status)))
+        Ok(Looked::Examined(Box::new(examined)))
+    }
+
+    /// Publishes the review of a submission that the rules accept, with what the comparison came to.
+    fn conclude(
+        &self,
+        examined: Examined,
+        comparison: Result<Option<Comparison>, Fault>,
+    ) -> Result<Status, PipelineError> {
+        let Examined {
+            mut status,
+            accepted,
+        } = examined;
+        let Some(review) = accepted else {
+            return Ok(status);
+        };
+        match comparison {
+            Ok(comparison) => {
+                examine::conclude(&self.outbox, &mut status, review, comparison.as_ref())?;
+            }
+            Err(Fault) => {
+                examine::hold_for_fault(&mut status);
+                status.write(&self.outbox)?;
+            }
+        }
+        Ok(status)
     }
 
     /// Whether a submission needs nothing more. A status that cannot be read is told when it is examined.

@@ -1,6 +1,8 @@
 //! What people see on stderr while the pipeline works: bars on a terminal, one line per change of state elsewhere.
 
-use std::time::Duration;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -88,12 +90,79 @@ impl Progress {
         }
     }
 
+    /// A bar for work that is counted in bytes.
+    pub fn bytes(&self, what: &str, total_bytes: u64) -> ByteProgress<'_> {
+        let template = "{prefix} {wide_bar} {binary_bytes}/{binary_total_bytes}, {binary_bytes_per_sec}, {eta} left";
+        let bar = self.bar(ProgressBar::new(total_bytes), template);
+        bar.set_prefix(what.to_owned());
+        ByteProgress {
+            progress: self,
+            bar,
+            what: what.to_owned(),
+            total_bytes,
+            done_bytes: AtomicU64::new(0),
+            started: Instant::now(),
+            said: Mutex::new(Instant::now()),
+        }
+    }
+
     fn bar(&self, bar: ProgressBar, template: &str) -> ProgressBar {
         let bar = self.bars.add(bar);
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("=> "));
         }
         bar
+    }
+}
+
+/// Without a terminal, work that is counted in bytes tells this often how far it is.
+const BYTES_NEWS: Duration = Duration::from_secs(10);
+
+/// How far some work is. May be advanced from any thread.
+#[derive(Debug)]
+pub struct ByteProgress<'a> {
+    progress: &'a Progress,
+    bar: ProgressBar,
+    what: String,
+    total_bytes: u64,
+    done_bytes: AtomicU64,
+    started: Instant,
+    said: Mutex<Instant>,
+}
+
+impl ByteProgress<'_> {
+    /// Counts bytes as done.
+    pub fn advance(&self, bytes: u64) {
+        let done = self.done_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.bar.set_position(done);
+        if self.progress.on_terminal {
+            return;
+        }
+        // Whoever finds it taken leaves the news to the other.
+        if let Ok(mut said) = self.said.try_lock()
+            && said.elapsed() >= BYTES_NEWS
+        {
+            *said = Instant::now();
+            self.progress
+                .line(&self.news(done, self.started.elapsed().as_secs_f64()));
+        }
+    }
+
+    fn news(&self, done: u64, elapsed_s: f64) -> String {
+        let bytes_per_s = done as f64 / elapsed_s.max(1e-3);
+        let left_s = self.total_bytes.saturating_sub(done) as f64 / bytes_per_s.max(1.0);
+        format!(
+            "{}: {done} of {} bytes, {:.1} MB/s, {left_s:.0} s left",
+            self.what,
+            self.total_bytes,
+            bytes_per_s / 1e6
+        )
+    }
+}
+
+impl Drop for ByteProgress<'_> {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
     }
 }
 
@@ -151,5 +220,24 @@ impl RunProgress<'_> {
 impl Drop for RunProgress<'_> {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn news_of_bytes_tell_speed_and_what_is_left() {
+        let progress = Progress::new(Show::Quiet);
+        let bytes = progress.bytes("reading", 400_000_000);
+        assert_eq!(
+            bytes.news(100_000_000, 2.0),
+            "reading: 100000000 of 400000000 bytes, 50.0 MB/s, 6 s left"
+        );
+        assert_eq!(
+            bytes.news(0, 0.0),
+            "reading: 0 of 400000000 bytes, 0.0 MB/s, 400000000 s left"
+        );
     }
 }

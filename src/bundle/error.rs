@@ -144,6 +144,11 @@ pub enum BundleError {
     /// A script with nothing in it.
     #[error("{role}: {path} is empty")]
     EmptyEntrypoint { role: Role, path: String },
+    /// prism.yaml asks for a tokenizer of the bundle's own that is not in it.
+    #[error(
+        "{path}: tokenizer: tokenizer.json is not at the top of the archive, which holds {present}"
+    )]
+    MissingTokenizer { path: String, present: String },
     /// One file for both roles.
     #[error("architecture and training are both {path}, expected two distinct files")]
     SameFile { path: String },
@@ -173,6 +178,7 @@ impl BundleError {
             Self::EntrypointNotPython { .. } => "prism:contract-entrypoint-suffix",
             Self::EmptyEntrypoint { .. } => "prism:contract-empty-entrypoint",
             Self::SameFile { .. } => "prism:contract-same-file",
+            Self::MissingTokenizer { .. } => "prism:tokenizer",
         }
     }
 
@@ -230,6 +236,9 @@ impl BundleError {
             }
             Self::SameFile { .. } => {
                 "Split the script in two: architecture.py with build_model(ctx), training.py with train(ctx)."
+            }
+            Self::MissingTokenizer { .. } => {
+                "Add the file beside prism.yaml, or name a tokenizer of the contest."
             }
         }
     }

@@ -2,8 +2,13 @@
 
 use std::io::{Cursor, Read};
 
+use flate2::Crc;
+use flate2::bufread::DeflateDecoder;
+
 use super::error::{BundleError, StructureFault as Fault, broken, shown};
-use super::structure::Member;
+use super::fields;
+use super::local_headers::LOCAL_HEADER_BYTES;
+use super::structure::{DEFLATED, Member};
 
 const CHUNK_BYTES: usize = 16 * 1024;
 
@@ -44,6 +49,7 @@ impl Allowance {
 
 /// Reads members of an archive whose structure has been checked.
 pub(super) struct Unpacker<'a> {
+    archive: &'a [u8],
     decoder: zip::ZipArchive<Cursor<&'a [u8]>>,
     allowance: Allowance,
     unpacked_bytes: u64,
@@ -64,6 +70,7 @@ impl<'a> Unpacker<'a> {
             return Err(broken(Fault::DecoderDisagrees, 0, got, expected));
         }
         Ok(Self {
+            archive,
             decoder,
             allowance,
             unpacked_bytes: 0,
@@ -76,9 +83,9 @@ impl<'a> Unpacker<'a> {
     /// Too much content in all, or content that is not what the headers declare.
     pub fn unpack(&mut self, index: usize, member: &Member<'_>) -> Result<Vec<u8>, BundleError> {
         let at = member.header_offset;
-        let mut source = self
+        let source = self
             .decoder
-            .by_index(index)
+            .by_index_raw(index)
             .map_err(|error| broken(Fault::DecoderDisagrees, at, error, shown(member.name)))?;
         if source.name_raw() != member.name || source.header_start() != at as u64 {
             let got = format!(
@@ -98,13 +105,23 @@ impl<'a> Unpacker<'a> {
                 expected,
             )
         };
+        drop(source);
+        let packed = self.packed(member)?;
+        let mut inflated = match member.method {
+            DEFLATED => Some(DeflateDecoder::new(packed)),
+            _ => None,
+        };
+        let mut stored = packed;
+        let mut checksum = Crc::new();
         // Callers have checked the sum of the declared sizes, so this is bounded.
         let mut content = Vec::with_capacity(declared);
         let mut chunk = [0; CHUNK_BYTES];
         loop {
-            let got = source
-                .read(&mut chunk)
-                .map_err(|error| wrong_content(error.to_string()))?;
+            let got = match &mut inflated {
+                Some(inflated) => inflated.read(&mut chunk),
+                None => stored.read(&mut chunk),
+            }
+            .map_err(|error| wrong_content(error.to_string()))?;
             if got == 0 {
                 break;
             }
@@ -113,11 +130,37 @@ impl<'a> Unpacker<'a> {
             if content.len() + got > declared {
                 return Err(wrong_content(format!("more than {declared} bytes")));
             }
+            checksum.update(&chunk[..got]);
             content.extend_from_slice(&chunk[..got]);
         }
         if content.len() != declared {
             return Err(wrong_content(format!("{} bytes", content.len())));
         }
+        if checksum.sum() != member.crc32 {
+            return Err(wrong_content(format!("CRC-32 {:08x}", checksum.sum())));
+        }
+        let used = inflated.map_or(packed.len() as u64, |inflated| inflated.total_in());
+        if used != packed.len() as u64 {
+            let hidden = packed.len() as u64 - used;
+            return Err(wrong_content(format!(
+                "{hidden} bytes after the end of the deflate stream"
+            )));
+        }
         Ok(content)
+    }
+
+    /// The bytes of a member as they lie in the archive, which the structural walk has found to be there.
+    fn packed(&self, member: &Member<'_>) -> Result<&'a [u8], BundleError> {
+        let at = member.header_offset;
+        let end = self.archive.len();
+        let header = fields::slice(self.archive, at, LOCAL_HEADER_BYTES, end)?;
+        let names =
+            usize::from(fields::u16_at(header, 26)) + usize::from(fields::u16_at(header, 28));
+        fields::slice(
+            self.archive,
+            at + LOCAL_HEADER_BYTES + names,
+            member.packed_bytes,
+            end,
+        )
     }
 }

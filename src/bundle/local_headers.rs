@@ -7,7 +7,7 @@ use super::structure::{DESCRIPTOR_FLAG, Member};
 
 const LOCAL_SIGNATURE: u32 = 0x0403_4b50;
 const DESCRIPTOR_SIGNATURE: u32 = 0x0807_4b50;
-const LOCAL_HEADER_BYTES: usize = 30;
+pub(super) const LOCAL_HEADER_BYTES: usize = 30;
 
 /// Checks that the entries fill `0..directory_start` exactly, in whatever order the directory
 /// lists them.

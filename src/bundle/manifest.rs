@@ -105,7 +105,7 @@ pub(super) fn read(source: &Source<'_>) -> Result<Manifest, BundleError> {
     let text = manifest_guard::check(source.bytes)
         .map_err(|refusal| refused(source.path, refusal.place, refusal.reason))?;
     let manifest: Option<Manifest> = serde_yaml::from_str(text).map_err(|error| {
-        let (place, reason) = located(&error);
+        let (place, reason) = located(text, &error);
         refused(source.path, place, reason)
     })?;
     let manifest = manifest.unwrap_or_default();
@@ -119,7 +119,7 @@ pub(super) fn read(source: &Source<'_>) -> Result<Manifest, BundleError> {
         }
         Some(kind) => {
             let reason = format!("kind: got {}, expected \"full\"", shown(kind.as_bytes()));
-            return Err(refused(source.path, ManifestPlace::WholeFile, reason));
+            return Err(refused(source.path, last_place_of(text, "kind"), reason));
         }
     }
     if let Some(tokenizer) = &manifest.tokenizer
@@ -129,13 +129,32 @@ pub(super) fn read(source: &Source<'_>) -> Result<Manifest, BundleError> {
             "tokenizer: got {}, expected a name of at most {MAX_NAME_BYTES} letters, digits, dots, dashes and underscores",
             shown(tokenizer.as_bytes())
         );
-        return Err(refused(source.path, ManifestPlace::WholeFile, reason));
+        return Err(refused(
+            source.path,
+            last_place_of(text, "tokenizer"),
+            reason,
+        ));
     }
     Ok(manifest)
 }
 
+/// The last line that begins with the key, as column the key's own; the whole file if there is none (`{kind: x}`).
+fn last_place_of(text: &str, key: &str) -> ManifestPlace {
+    let found = text.lines().enumerate().filter_map(|(index, line)| {
+        let content = line.trim_start_matches(' ');
+        let is_key = content
+            .strip_prefix(key)
+            .is_some_and(|rest| rest.trim_start_matches(' ').starts_with(':'));
+        is_key.then_some(ManifestPlace::At {
+            line: index + 1,
+            column: line.len() - content.len() + 1,
+        })
+    });
+    found.last().unwrap_or(ManifestPlace::WholeFile)
+}
+
 /// Place and message of a parser error, which writes the place into the message.
-fn located(error: &serde_yaml::Error) -> (ManifestPlace, String) {
+fn located(text: &str, error: &serde_yaml::Error) -> (ManifestPlace, String) {
     let message = error.to_string();
     let Some(location) = error.location() else {
         return (ManifestPlace::WholeFile, message);
@@ -143,6 +162,13 @@ fn located(error: &serde_yaml::Error) -> (ManifestPlace, String) {
     let (line, column) = (location.line(), location.column());
     let suffix = format!(" at line {line} column {column}");
     let reason = message.strip_suffix(&suffix).unwrap_or(&message).to_owned();
+    // of a key that stands twice the parser knows only where the mapping begins
+    if let Some(key) = reason
+        .split_once("duplicate field `")
+        .and_then(|(_, rest)| rest.strip_suffix('`'))
+    {
+        return (last_place_of(text, key), reason);
+    }
     (ManifestPlace::At { line, column }, reason)
 }
 

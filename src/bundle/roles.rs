@@ -7,6 +7,8 @@ use super::EntryPoint;
 use super::error::{BundleError, ManifestPlace, Role};
 use super::manifest::{Manifest, Section, refused};
 
+/// What prism.yaml names to use a tokenizer that comes with the bundle.
+const OWN_TOKENIZER: &str = crate::dataset::tokenizer::OWN;
 const MAX_SYMBOL_BYTES: usize = 128;
 /// How many paths an error lists.
 const LISTED_PATHS: usize = 8;
@@ -49,6 +51,12 @@ pub(super) fn resolve(
         for path in section.iter().flat_map(|section| &section.files) {
             require(files, role, path)?;
         }
+    }
+    if manifest.tokenizer.as_deref() == Some(OWN_TOKENIZER) && !files.contains_key(OWN_TOKENIZER) {
+        return Err(BundleError::MissingTokenizer {
+            path: manifest_path.to_owned(),
+            present: listed(files),
+        });
     }
     Ok((architecture, training))
 }
@@ -124,6 +132,16 @@ fn require<'a>(
     if let Some(content) = files.get(path) {
         return Ok(content);
     }
+    Err(BundleError::MissingEntrypoint {
+        role,
+        // The path may come from prism.yaml, so it is escaped like any other foreign text.
+        path: path.escape_debug().take(200).collect(),
+        present: listed(files),
+    })
+}
+
+/// The first few paths of a bundle.
+fn listed(files: &BTreeMap<String, Vec<u8>>) -> String {
     let mut present: Vec<&str> = files
         .keys()
         .take(LISTED_PATHS)
@@ -132,12 +150,7 @@ fn require<'a>(
     if files.len() > LISTED_PATHS {
         present.push("...");
     }
-    Err(BundleError::MissingEntrypoint {
-        role,
-        // The path may come from prism.yaml, so it is escaped like any other foreign text.
-        path: path.escape_debug().take(200).collect(),
-        present: present.join(", "),
-    })
+    present.join(", ")
 }
 
 fn is_identifier(text: &str) -> bool {

@@ -1,8 +1,14 @@
 //! The command line: arguments in, exit code out. stdout is data, stderr is for people.
 
+mod audit;
 mod data;
+mod explain;
+mod export;
+mod guarded;
+mod keys;
 mod output;
 mod rescore;
+mod rescore_text;
 mod review;
 mod run;
 mod schema;
@@ -22,7 +28,8 @@ use prism::exit;
     about = "Measures untrusted learners honestly: zips in an inbox, bits per byte in an outbox."
 )]
 #[command(
-    after_help = "Exit codes: 0 done (whatever the verdicts), 1 `review` rejected something, 2 usage, 3 configuration, \
+    after_help = "Exit codes: 0 done (whatever the verdicts), 1 `review` rejected, `audit` doubts or `rescore --strict` could not score \
+                        something, 2 usage, 3 configuration, \
                         4 infrastructure (tried again on the next run), 5 another prism holds the outbox."
 )]
 struct Arguments {
@@ -37,7 +44,7 @@ struct Global {
     /// Configuration file; `prism config` prints every setting.
     #[arg(long, global = true, env = "PRISM_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Form of what is printed on stdout.
+    /// Form of what is printed on stdout; sarif is for `review`, csv and parquet for `rescore`, markdown for `explain --all`.
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     format: Format,
     /// No progress on stderr.
@@ -49,6 +56,14 @@ struct Global {
 enum Format {
     Text,
     Json,
+    /// Of `review` only: SARIF 2.1.0.
+    Sarif,
+    /// Of `explain --all` only.
+    Markdown,
+    /// Of `rescore` only.
+    Csv,
+    /// Of `rescore` only, into a file.
+    Parquet,
 }
 
 #[derive(Args, Clone)]
@@ -72,19 +87,41 @@ enum Command {
         /// Zips, or folders as they would be zipped.
         #[arg(required = true)]
         paths: Vec<PathBuf>,
+        /// Take each path as one Python file, or a folder of such, without the contract between the two scripts.
+        #[arg(long)]
+        source: bool,
+    },
+    /// Say what a rule means and what to write instead.
+    Explain {
+        /// Its id, with or without `prism:`.
+        #[arg(required_unless_present = "all")]
+        rule: Option<String>,
+        /// Every rule of the review.
+        #[arg(long, conflicts_with = "rule")]
+        all: bool,
     },
     /// Recompute scores of manifests and run folders.
-    Rescore {
-        /// Manifests (.json, .jsonl), run folders, or folders of either.
+    Rescore(rescore::Arguments),
+    /// Check run folders, wherever they were copied to, against everything that they say about themselves.
+    Audit(audit::Audit),
+    /// Make one archive of run folders: the same runs are the same bytes.
+    Export {
+        /// Run folders, or folders of them (an outbox).
         #[arg(required = true)]
-        paths: Vec<PathBuf>,
-        /// Rules: those of the run's own kind, or one version for all.
-        #[arg(long, value_enum, default_value_t = rescore::Scoring::Own)]
-        scoring: rescore::Scoring,
+        runs: Vec<PathBuf>,
+        /// `.tar.zst`, or `.tar`.
+        #[arg(long, value_name = "FILE")]
+        output: PathBuf,
     },
+    /// The decoder of `audit`, in a process of its own.
+    #[command(name = "audit-streams", hide = true)]
+    AuditStreams { folder: PathBuf },
     /// Lock or verify a corpus.
     #[command(subcommand)]
     Data(data::Data),
+    /// Make or show the key that run folders are signed with.
+    #[command(subcommand)]
+    Keys(keys::Keys),
     /// Print the JSON Schema of a file that prism writes.
     Schema {
         /// Its name; without one, the list of names.
@@ -92,6 +129,9 @@ enum Command {
     },
     /// Print the configuration in force.
     Config,
+    /// The process of a submission's own tokenizer; started by prism itself.
+    #[command(name = prism::dataset::tokenizer::guarded::COMMAND, hide = true)]
+    TokenizeGuarded,
 }
 
 /// An error as people read it: what, then what to do.
@@ -126,12 +166,21 @@ pub fn main() -> ExitCode {
 
 fn dispatch(arguments: Arguments) -> Result<u8, Complaint> {
     let global = arguments.global;
+    check_format(global.format, &arguments.command)?;
     match arguments.command {
         Command::Run(folders) => run::run(&load(&global, Some(&folders))?, &global),
         Command::Watch(folders) => watch::watch(&load(&global, Some(&folders))?, &global),
-        Command::Review { paths } => review::review(&load(&global, None)?, &global, &paths),
-        Command::Rescore { paths, scoring } => rescore::rescore(&global, &paths, scoring),
+        Command::Review { paths, source } => {
+            review::review(&load(&global, None)?, &global, &paths, source)
+        }
+        Command::Explain { rule, .. } => explain::explain(&global, rule.as_deref()),
+        Command::Rescore(arguments) => rescore::rescore(&global, &arguments),
+        Command::Audit(arguments) => audit::audit(&load(&global, None)?, &global, &arguments),
+        Command::Export { runs, output } => export::export(&global, &runs, &output),
+        Command::AuditStreams { folder } => audit::streams(&folder),
         Command::Data(command) => data::data(&global, command),
+        Command::Keys(command) => keys::keys(&load(&global, None)?, &global, command),
+        Command::TokenizeGuarded => guarded::answer(),
         Command::Schema { name } => schema::schema(&global, name.as_deref()),
         Command::Config => {
             let config = load(&global, None)?;
@@ -139,6 +188,33 @@ fn dispatch(arguments: Arguments) -> Result<u8, Complaint> {
             Ok(exit::OK)
         }
     }
+}
+
+/// Some forms are for one command each.
+fn check_format(format: Format, command: &Command) -> Result<(), Complaint> {
+    let (fits, only) = match format {
+        Format::Text | Format::Json => return Ok(()),
+        Format::Sarif => (
+            matches!(command, Command::Review { .. }),
+            "--format sarif is a form of `prism review`",
+        ),
+        Format::Markdown => (
+            matches!(command, Command::Explain { all: true, .. }),
+            "--format markdown is a form of `prism explain --all`",
+        ),
+        Format::Csv | Format::Parquet => (
+            matches!(command, Command::Rescore(_)),
+            "--format csv and parquet are forms of `prism rescore`",
+        ),
+    };
+    if fits {
+        return Ok(());
+    }
+    Err(Complaint::new(
+        exit::USAGE,
+        only,
+        "use --format text or json",
+    ))
 }
 
 fn load(global: &Global, folders: Option<&Folders>) -> Result<Config, Complaint> {

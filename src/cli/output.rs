@@ -7,15 +7,18 @@ use prism::exit;
 use prism::pipeline::{Board, Outcome, Report};
 use serde::Serialize;
 
+use super::rescore_text::tie_mark;
 use super::{Complaint, Format};
 
 /// Prints on stdout.
 pub fn print(text: &str) -> Result<(), Complaint> {
+    print_bytes(text.as_bytes())
+}
+
+/// Prints bytes on stdout.
+pub fn print_bytes(bytes: &[u8]) -> Result<(), Complaint> {
     let mut stdout = std::io::stdout().lock();
-    match stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-    {
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Complaint::new(
             exit::INFRASTRUCTURE,
             format!("stdout: {error}"),
@@ -40,13 +43,13 @@ pub fn json(value: &impl Serialize) -> Result<(), Complaint> {
 /// Prints an error on stderr; with `--format json` as an object, so that programs read it too.
 pub fn complain(format: Format, complaint: &Complaint) {
     match format {
-        Format::Text => eprintln!("prism: {}\n  hint: {}", complaint.message, complaint.hint),
         Format::Json => {
             let object = serde_json::json!({
                 "error": complaint.message, "hint": complaint.hint, "exit_code": complaint.code,
             });
             eprintln!("{object}");
         }
+        _ => eprintln!("prism: {}\n  hint: {}", complaint.message, complaint.hint),
     }
 }
 
@@ -54,7 +57,7 @@ pub fn complain(format: Format, complaint: &Complaint) {
 pub fn config(format: Format, config: &Config) -> Result<(), Complaint> {
     match format {
         Format::Json => json(config),
-        Format::Text => {
+        _ => {
             let text = serde_yaml::to_string(config).map_err(|error| {
                 Complaint::new(
                     exit::INFRASTRUCTURE,
@@ -117,15 +120,15 @@ pub fn board(board: &Board) -> String {
     } else {
         text.push_str("  rank  score     bpb      two-part  held-out delta  submission\n");
     }
+    let optional =
+        |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"));
     for row in &board.leaderboard.rows {
-        let optional = |value: Option<f64>| {
-            value.map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"))
-        };
         text.push_str(&format!(
-            "  {:>4}  {:.6}  {:<7.4}  {:<8}  {:<14}  {}{}\n",
+            "  {:>4}{} {:.6}  {:<7}  {:<8}  {:<14}  {}{}\n",
             row.rank,
+            tie_mark(row),
             row.final_score,
-            row.prequential_bpb,
+            optional(row.prequential_bpb),
             optional(row.two_part_bpb),
             optional(row.heldout_delta),
             named(board, &row.submission_id),
@@ -141,9 +144,9 @@ pub fn board(board: &Board) -> String {
         text.push_str("  score     bpb      why             submission\n");
         for row in &board.ineligible {
             text.push_str(&format!(
-                "  {:.6}  {:<7.4}  {:<14}  {}\n",
+                "  {:.6}  {:<7}  {:<14}  {}\n",
                 row.final_score,
-                row.prequential_bpb,
+                optional(row.prequential_bpb),
                 row.why,
                 named(board, &row.submission_id)
             ));

@@ -1,4 +1,6 @@
-//! `prism review PATH…`: the static gates, in parallel, without running anything.
+//! `prism review PATH...`: the static gates, in parallel, without running anything.
+
+mod form;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,8 +12,12 @@ use prism::pipeline::review_of;
 use prism::review::{self, Review, Verdict};
 use rayon::prelude::*;
 use serde::Serialize;
+use walkdir::WalkDir;
 
-use super::{Complaint, Format, Global, output};
+use super::{Complaint, Global};
+
+/// Paths that are reviewed before anything is printed: what bounds the memory of a long list.
+const PATHS_AT_ONCE: usize = 256;
 
 /// One path's review.
 #[derive(Serialize)]
@@ -21,10 +27,17 @@ struct Reviewed {
     /// Why there is no bundle to review.
     #[serde(skip_serializing_if = "Option::is_none")]
     rejection: Option<Rejection>,
+    /// Why the path could not be read at all; it is neither accepted nor rejected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     review: Option<Review>,
+    /// What the excerpts are taken from.
     #[serde(skip)]
     files: BTreeMap<String, Vec<u8>>,
+    /// The path is one Python file.
+    #[serde(skip)]
+    is_source: bool,
 }
 
 #[derive(Serialize)]
@@ -34,17 +47,63 @@ struct Rejection {
     hint: String,
 }
 
-pub fn review(config: &Config, global: &Global, paths: &[PathBuf]) -> Result<u8, Complaint> {
-    let reviewed: Result<Vec<Reviewed>, Complaint> = paths
-        .par_iter()
-        .map(|path| review_path(config, path))
-        .collect();
-    let reviewed = reviewed?;
-    match global.format {
-        Format::Json => output::json(&reviewed)?,
-        Format::Text => output::print(&reviewed.iter().map(text_of).collect::<String>())?,
+/// Reviews every path and prints as it goes. Rejected paths give [`exit::REVIEW_REJECTED`]; paths that cannot be read
+/// are told on stderr and give [`exit::INFRASTRUCTURE`], when the others have been reviewed.
+pub fn review(
+    config: &Config,
+    global: &Global,
+    paths: &[PathBuf],
+    as_sources: bool,
+) -> Result<u8, Complaint> {
+    let sources;
+    let paths = if as_sources {
+        sources = paths
+            .iter()
+            .flat_map(|path| python_files(path))
+            .collect::<Vec<_>>();
+        &sources
+    } else {
+        paths
+    };
+    let mut printer = form::Printer::new(global.format);
+    let mut all_accepted = true;
+    let mut unread = Vec::new();
+    for some in paths.chunks(PATHS_AT_ONCE) {
+        let reviewed: Vec<Reviewed> = some
+            .par_iter()
+            .map(|path| {
+                if as_sources {
+                    review_source(config, path)
+                } else {
+                    review_path(config, path)
+                }
+            })
+            .collect();
+        for reviewed in reviewed {
+            all_accepted &= reviewed.accepted;
+            if let Some(error) = &reviewed.error {
+                unread.push(format!("{}: {error}", reviewed.path.display()));
+            }
+            printer.print(&reviewed)?;
+        }
     }
-    let all_accepted = reviewed.iter().all(|reviewed| reviewed.accepted);
+    printer.finish(&unread)?;
+    if let Some(first) = unread.first() {
+        let more = match unread.len() {
+            1 => String::new(),
+            count => format!(" (and {} more paths)", count - 1),
+        };
+        let expected = if as_sources {
+            "a Python file or a folder"
+        } else {
+            "a zip or a folder"
+        };
+        return Err(Complaint::new(
+            exit::INFRASTRUCTURE,
+            format!("{first}{more}"),
+            format!("name {expected}"),
+        ));
+    }
     Ok(if all_accepted {
         exit::OK
     } else {
@@ -52,44 +111,98 @@ pub fn review(config: &Config, global: &Global, paths: &[PathBuf]) -> Result<u8,
     })
 }
 
-fn review_path(config: &Config, path: &Path) -> Result<Reviewed, Complaint> {
+/// The path itself, or the Python files below it in order.
+fn python_files(path: &Path) -> Vec<PathBuf> {
+    if !path.is_dir() {
+        return vec![path.to_owned()];
+    }
+    WalkDir::new(path)
+        .sort_by_file_name()
+        .into_iter()
+        .flatten()
+        .filter(|entry| entry.file_type().is_file())
+        .map(walkdir::DirEntry::into_path)
+        .filter(|path| path.extension().is_some_and(|extension| extension == "py"))
+        .collect()
+}
+
+fn review_source(config: &Config, path: &Path) -> Reviewed {
+    let bytes = match read_capped(path, config.archive.max_archive_bytes) {
+        Ok(bytes) => bytes,
+        Err(error) => return unreadable(path, &error),
+    };
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let mut review = review::review_source(&name, &bytes);
+    let shown = path.display().to_string();
+    for finding in &mut review.findings {
+        finding.path.clone_from(&shown);
+    }
+    for file in &mut review.files {
+        file.path.clone_from(&shown);
+    }
+    Reviewed {
+        files: BTreeMap::from([(shown, bytes)]),
+        is_source: true,
+        ..of_review(path, review)
+    }
+}
+
+fn review_path(config: &Config, path: &Path) -> Reviewed {
     let limits = &config.archive;
     let bytes = if path.is_dir() {
         bundle::pack(path, limits)
     } else {
         read_capped(path, limits.max_archive_bytes)
     };
-    let bytes = bytes.map_err(|error| {
-        Complaint::new(
-            exit::INFRASTRUCTURE,
-            format!("{}: {error}", path.display()),
-            "name a zip or a folder",
-        )
-    })?;
-    Ok(match bundle::open(&bytes, limits) {
+    let bytes = match bytes {
+        Ok(bytes) => bytes,
+        Err(error) => return unreadable(path, &error),
+    };
+    match bundle::open(&bytes, limits) {
         Err(error) => Reviewed {
-            path: path.to_owned(),
-            accepted: false,
             rejection: Some(Rejection {
                 rule_id: error.rule_id().to_owned(),
                 message: error.to_string(),
                 hint: error.hint().to_string(),
             }),
-            review: None,
-            files: BTreeMap::new(),
+            ..nothing(path)
         },
-        Ok(bundle) => of_bundle(path, bundle),
-    })
+        Ok(bundle) => of_bundle(config, path, bundle),
+    }
 }
 
-fn of_bundle(path: &Path, bundle: Bundle) -> Reviewed {
-    let review = review_of(&bundle);
+fn of_bundle(config: &Config, path: &Path, bundle: Bundle) -> Reviewed {
+    let review = review_of(config, &bundle);
+    Reviewed {
+        files: bundle.files,
+        ..of_review(path, review)
+    }
+}
+
+fn of_review(path: &Path, review: Review) -> Reviewed {
+    Reviewed {
+        accepted: review.verdict == Verdict::Accepted,
+        review: Some(review),
+        ..nothing(path)
+    }
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Reviewed {
+    Reviewed {
+        error: Some(error.to_string()),
+        ..nothing(path)
+    }
+}
+
+fn nothing(path: &Path) -> Reviewed {
     Reviewed {
         path: path.to_owned(),
-        accepted: review.verdict == Verdict::Accepted,
+        accepted: false,
         rejection: None,
-        review: Some(review),
-        files: bundle.files,
+        error: None,
+        review: None,
+        files: BTreeMap::new(),
+        is_source: false,
     }
 }
 
@@ -101,28 +214,4 @@ fn read_capped(path: &Path, limit_bytes: u64) -> std::io::Result<Vec<u8>> {
         .take(limit_bytes.saturating_add(1))
         .read_to_end(&mut bytes)?;
     Ok(bytes)
-}
-
-fn text_of(reviewed: &Reviewed) -> String {
-    let mut text = String::new();
-    if let Some(rejection) = &reviewed.rejection {
-        text.push_str(&format!(
-            "error[{}]: {}\n  = hint: {}\n",
-            rejection.rule_id, rejection.message, rejection.hint
-        ));
-    }
-    for finding in reviewed.review.iter().flat_map(|review| &review.findings) {
-        let source = reviewed
-            .files
-            .get(&finding.path)
-            .map(|bytes| String::from_utf8_lossy(bytes));
-        text.push_str(&review::render(finding, source.as_deref()));
-    }
-    let verdict = if reviewed.accepted {
-        "accepted"
-    } else {
-        "rejected"
-    };
-    text.push_str(&format!("{verdict}: {}\n", reviewed.path.display()));
-    text
 }

@@ -46,6 +46,7 @@ pub fn complaint(error: PipelineError) -> Complaint {
     let code = match &error {
         PipelineError::Outbox(OutboxError::Busy { .. }) => exit::BUSY,
         PipelineError::Intake(error) => intake_code(error),
+        PipelineError::Signing(_) => exit::CONFIGURATION,
         _ => exit::INFRASTRUCTURE,
     };
     Complaint::new(code, &error, error.hint())

@@ -10,7 +10,7 @@ pub fn schema(global: &Global, name: Option<&str>) -> Result<u8, Complaint> {
     let Some(name) = name else {
         match global.format {
             Format::Json => output::json(&names)?,
-            Format::Text => output::print(&format!("{}\n", names.join("\n")))?,
+            _ => output::print(&format!("{}\n", names.join("\n")))?,
         }
         return Ok(exit::OK);
     };

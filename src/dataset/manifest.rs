@@ -1,7 +1,8 @@
 //! `MANIFEST.json` of a locked corpus, schema `prism_locked_data.v1`.
 //!
 //! The fields and their meaning are those of the contest's earlier implementation, so that its corpora are read as they are and
-//! ours are readable there. `open` is ours: the sample that submissions may read, carved out of train by rule.
+//! ours are readable there: it reads these fields and passes over others. Ours are `open`, the sample that submissions may
+//! read, carved out of train by rule, and `left_out` with `near_duplicates`, what is not in the corpus and why.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,10 @@ use super::{DatasetError, at};
 use crate::digest::hex;
 
 pub const FILE_NAME: &str = "MANIFEST.json";
+/// Provenance tokenizer of our own corpora: `token_count` is then the number of UTF-8 bytes of the texts.
+pub const BYTES_TOKENIZER: &str = "bytes";
+/// The folder of the open sample, beside those of the splits.
+pub const OPEN_FOLDER: &str = "open";
 pub const SCHEMA_VERSION: &str = "prism_locked_data.v1";
 /// A manifest of a corpus of a trillion tokens is a few megabytes; more is not one.
 const MAX_MANIFEST_BYTES: u64 = 256 << 20;
@@ -71,6 +76,30 @@ pub struct Manifest {
     pub splits: BTreeMap<String, SplitEntry>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open: Option<OpenEntry>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<LeftOut>,
+    /// The method by which near-duplicates were found, with its constants.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub near_duplicates: Option<serde_json::Value>,
+}
+
+/// Records of the sources that are not in the corpus, by reason.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// Without a non-empty string as id and as text.
+    pub no_id_or_text: u64,
+    /// Of several records with one id, those whose text has not the smallest sha256.
+    pub duplicate_id: u64,
+    /// Of several documents with one text, all but one: the first id of test, else of val, else of train.
+    pub duplicate_text: u64,
+    /// Documents of train that are much like one of val or test.
+    pub near_duplicate: u64,
+}
+
+impl LeftOut {
+    pub fn total(&self) -> u64 {
+        self.no_id_or_text + self.duplicate_id + self.duplicate_text + self.near_duplicate
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -181,7 +210,7 @@ impl Corpus {
             }
         }
         if let Some(open) = &manifest.open {
-            check_paths("open", &open.shards).map_err(&wrong)?;
+            check_paths(OPEN_FOLDER, &open.shards).map_err(&wrong)?;
         }
         Ok(Self {
             root: root.to_owned(),

@@ -1,11 +1,13 @@
 //! The locked corpus: text that is fixed, verified, and shown to a submission only after it was predicted.
 //!
-//! [`lock`] makes one from text as people have it, [`verify`] checks every byte of it, [`read`] yields documents in
+//! [`lock`] makes one from text as people have it, [`verify`] checks every byte of it and writes the [`proof`] that no run
+//! starts without, [`read`] yields documents in
 //! their locked order, [`tokenizer`] turns them into ids and [`stream`] cuts the ids into the lanes of a run.
 
 pub mod lock;
 pub mod manifest;
 pub mod order;
+pub mod proof;
 pub mod read;
 pub mod stream;
 pub mod tokenizer;
@@ -55,21 +57,53 @@ pub enum DatasetError {
     Source { path: PathBuf, reason: String },
     #[error("the corpus is not as its manifest says: {}", .problems.join("; "))]
     Verify { problems: Vec<String> },
+    #[error(
+        "the corpus {} is not proven: {reason}; run: prism data verify {}", .root.display(), .root.display()
+    )]
+    Proof { root: PathBuf, reason: String },
+    #[error("{path}: {reason}")]
+    Output { path: PathBuf, reason: String },
+    #[error("another prism data lock is at work on {output}")]
+    Busy { output: PathBuf },
     #[error("tokenizer {name}: {reason}")]
     Tokenizer { name: String, reason: String },
+    /// `document` counts from 0 in the order of the text that was encoded.
     #[error(
         "tokenizer {name} does not give document {document} back: first difference at byte {byte}"
     )]
     Lossy {
         name: String,
-        document: String,
+        document: usize,
         byte: usize,
     },
+    /// As `Lossy`, of secret text: without the place.
+    #[error("tokenizer {name} does not give all of the held-out text back")]
+    LossyHeldOut { name: String },
+    /// The process of a tokenizer cannot be started.
+    #[error(transparent)]
+    Sandbox(#[from] crate::sandbox::SandboxError),
     #[error("{tokens} tokens cannot fill {lanes} lanes: got {tokens}, expected at least {}", 2 * .lanes)]
     TooFewTokens { tokens: usize, lanes: usize },
 }
 
 impl DatasetError {
+    /// The same error of text that must not be told of, not even by its number.
+    pub fn of_secret_text(self) -> Self {
+        match self {
+            Self::Lossy { name, .. } => Self::LossyHeldOut { name },
+            error => error,
+        }
+    }
+
+    /// Whether this is the affair of the submission that chose the tokenizer.
+    pub fn is_choice_of_tokenizer(&self) -> bool {
+        match self {
+            Self::Lossy { .. } | Self::LossyHeldOut { .. } => true,
+            Self::Tokenizer { name, .. } => name == tokenizer::OWN,
+            _ => false,
+        }
+    }
+
     /// What a person can do about it.
     pub fn hint(&self) -> &'static str {
         match self {
@@ -80,13 +114,24 @@ impl DatasetError {
             Self::Shard { .. } | Self::Verify { .. } => {
                 "the corpus changed after it was locked: restore it from its source, then run `prism data verify`"
             }
+            Self::Proof { .. } => {
+                "no run starts on a corpus that changed, or was copied, after it was last verified"
+            }
+            Self::Output { .. } => {
+                "name a folder that does not exist yet, or is empty, as --output"
+            }
+            Self::Busy { .. } => "wait for it to end; a lock of a dead process frees itself",
             Self::Line { .. } | Self::Source { .. } => "mend or remove that file, then lock again",
+            Self::Tokenizer { name, .. } if name == tokenizer::OWN => {
+                "see docs/tokenizers.md for what a tokenizer.json in the archive may be; `prism data tokenizers --own` tries one"
+            }
             Self::Tokenizer { .. } => {
-                "put <name>.json into corpus.tokenizers, or use bytes or prism-4096"
+                "put <name>.json into corpus.tokenizers, or use bytes, prism-4096 or gpt2"
             }
-            Self::Lossy { .. } => {
-                "use a tokenizer without normalisation: every byte must come back"
+            Self::Lossy { .. } | Self::LossyHeldOut { .. } => {
+                "use a byte-level BPE without a normalizer: every byte must come back"
             }
+            Self::Sandbox(error) => error.hint(),
             Self::TooFewTokens { .. } => "use a smaller batch_size or a larger budget.bytes",
         }
     }

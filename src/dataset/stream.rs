@@ -26,18 +26,13 @@ pub struct TokenStream {
 impl TokenStream {
     /// Encodes documents in order. The bytes of the ids are the bytes of the documents, or it is an error.
     pub fn new(documents: &[Document], tokenizer: &Tokenizer) -> Result<Self, DatasetError> {
-        use rayon::prelude::*;
-        let parts: Vec<Vec<u32>> = documents
-            .par_iter()
-            .map(|document| tokenizer.encode(document))
-            .collect::<Result<_, _>>()?;
-        let mut ids = Vec::with_capacity(parts.iter().map(|part| part.len() + 1).sum());
-        let mut document_ends = Vec::with_capacity(parts.len());
-        for part in parts {
-            ids.extend(part);
+        let mut ids = Vec::new();
+        let mut document_ends = Vec::with_capacity(documents.len());
+        tokenizer.encode_all(documents, &mut |document| {
+            ids.extend(document);
             ids.push(tokenizer.end_of_text());
             document_ends.push(ids.len());
-        }
+        })?;
         Ok(Self {
             ids,
             bytes_of: (0..tokenizer.size())

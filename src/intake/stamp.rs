@@ -25,6 +25,12 @@ impl Stamp {
             file: (metadata.dev(), metadata.ino()),
         }
     }
+
+    /// When the file came to lie here, as far as the file system tells: seconds and nanoseconds. A copy that keeps the
+    /// modification time does not keep this.
+    pub fn arrived(&self) -> (i64, i64) {
+        self.changed
+    }
 }
 
 /// The modification time; times before 1970 and beyond the clock's range become 1970.

@@ -30,6 +30,16 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), OutboxError> {
 
 /// Writes a value as JSON (sorted keys, indent 2, final newline) after it was found to fit its schema.
 pub fn write_json(path: &Path, schema: Schema, value: &impl Serialize) -> Result<(), OutboxError> {
+    let bytes = json_bytes(path, schema, value)?;
+    write_bytes_if_new(path, &bytes)
+}
+
+/// A value as JSON (sorted keys, indent 2, final newline) after it was found to fit its schema.
+pub fn json_bytes(
+    path: &Path,
+    schema: Schema,
+    value: &impl Serialize,
+) -> Result<Vec<u8>, OutboxError> {
     let unreadable = |error: serde_json::Error| OutboxError::Unreadable {
         path: path.to_owned(),
         reason: error.to_string(),
@@ -39,11 +49,15 @@ pub fn write_json(path: &Path, schema: Schema, value: &impl Serialize) -> Result
     schema::check(path, schema, &value)?;
     let mut text = serde_json::to_string_pretty(&value).map_err(unreadable)?;
     text.push('\n');
-    // A file that says the same already is left alone: running again changes nothing, not even a time of modification.
-    if fs::read(path).is_ok_and(|there| there == text.as_bytes()) {
+    Ok(text.into_bytes())
+}
+
+/// Writes a file, unless it says the same already: running again changes nothing, not even a time of modification.
+pub fn write_bytes_if_new(path: &Path, bytes: &[u8]) -> Result<(), OutboxError> {
+    if fs::read(path).is_ok_and(|there| there == bytes) {
         return Ok(());
     }
-    write(path, text.as_bytes())
+    write(path, bytes)
 }
 
 /// Moves a finished file or folder to its public name.

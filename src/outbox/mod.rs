@@ -7,10 +7,15 @@
 pub mod atomic;
 pub mod lock;
 pub mod schema;
+pub mod seal;
 pub mod secret;
+pub mod selection;
 pub mod status;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::signing::keys::Signer;
 
 /// What can go wrong when files are published.
 #[derive(Debug, thiserror::Error)]
@@ -59,12 +64,23 @@ pub(crate) fn at(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Out
 #[derive(Debug, Clone)]
 pub struct Outbox {
     pub root: PathBuf,
+    /// Signs what is concluded; none: runs get a digest list and no signature.
+    signer: Option<Arc<Signer>>,
 }
 
 impl Outbox {
     pub fn new(root: &Path) -> Self {
         Self {
             root: root.to_owned(),
+            signer: None,
+        }
+    }
+
+    /// The same outbox, whose runs are signed from now on.
+    pub fn signed_by(self, signer: Arc<Signer>) -> Self {
+        Self {
+            signer: Some(signer),
+            ..self
         }
     }
 

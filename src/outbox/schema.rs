@@ -1,6 +1,7 @@
 //! The JSON Schemas of every file that crosses the border, embedded; checked on write and on read.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use serde_json::Value;
 
@@ -36,7 +37,28 @@ schemas! {
     Weights "weights" "weights.schema.json";
     Rescore "rescore" "rescore.schema.json";
     LockedData "locked_data" "locked_data.schema.json";
+    AuditReport "audit_report" "audit_report.schema.json";
+    Digests "digests" "digests.schema.json";
+    RunConfig "run_config" "run_config.schema.json";
+    Signature "signature" "signature.schema.json";
+    CorpusProof "corpus_proof" "corpus_proof.schema.json";
+    ArchitectureMetadata "architecture_metadata" "architecture_metadata.schema.json";
     ArchitectureGraph "architecture_graph" "architecture_graph.schema.json";
+}
+
+/// Compiled once: an outbox has thousands of files of a kind.
+fn validator(schema: Schema) -> Result<&'static jsonschema::Validator, String> {
+    static COMPILED: [OnceLock<Result<jsonschema::Validator, String>>; Schema::ALL.len()] =
+        [const { OnceLock::new() }; Schema::ALL.len()];
+    let compile = || {
+        let text: Value = serde_json::from_str(schema.text())
+            .map_err(|error| format!("the schema itself: {error}"))?;
+        jsonschema::validator_for(&text).map_err(|error| format!("the schema itself: {error}"))
+    };
+    COMPILED[schema as usize]
+        .get_or_init(compile)
+        .as_ref()
+        .map_err(Clone::clone)
 }
 
 /// Checks a value; the error names at most eight places.
@@ -46,10 +68,7 @@ pub fn check(path: &Path, schema: Schema, value: &Value) -> Result<(), OutboxErr
         schema: schema.name(),
         problems,
     };
-    let text: Value = serde_json::from_str(schema.text())
-        .map_err(|error| broken(vec![format!("the schema itself: {error}")]))?;
-    let validator = jsonschema::validator_for(&text)
-        .map_err(|error| broken(vec![format!("the schema itself: {error}")]))?;
+    let validator = validator(schema).map_err(|error| broken(vec![error]))?;
     let problems: Vec<String> = validator
         .iter_errors(value)
         .take(8)

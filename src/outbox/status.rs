@@ -6,9 +6,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use super::schema::{self, Schema};
-use super::{Outbox, OutboxError, atomic};
+use super::{Outbox, OutboxError, atomic, seal};
 
+pub const FILE: &str = "status.json";
 pub const SCHEMA_VERSION: &str = "prism_status.v1";
+
+/// Rule of a run that is held because it is too good to be believed.
+pub const TOO_GOOD: &str = "prism:too-good";
+
 const MAX_STATUS_BYTES: u64 = 1 << 20;
 
 /// The rooms a submission has passed. The last four are final, but for `held`.
@@ -104,14 +109,22 @@ impl Status {
         }
     }
 
-    /// Whether nothing more will happen to it.
+    /// Whether nothing more will happen to it by itself.
     pub fn is_final(&self) -> bool {
         matches!(self.state, State::Scored | State::Rejected | State::Failed)
+            || self.is_quarantined()
+    }
+
+    /// Whether it is measured, and waits for a person to believe its score.
+    pub fn is_quarantined(&self) -> bool {
+        let rule_id = self.reason.as_ref().map(|reason| reason.rule_id.as_str());
+        self.state == State::Held && rule_id == Some(TOO_GOOD)
     }
 
     /// Goes to a state that is not a verdict.
     pub fn advance(&mut self, state: State, now: SystemTime) {
         self.state = state;
+        self.verdict = None;
         self.transitions.push(Transition {
             state,
             at: rfc3339(now),
@@ -120,7 +133,6 @@ impl Status {
 
     /// Ends with a verdict.
     pub fn conclude(&mut self, verdict: Verdict, reason: Option<Reason>, now: SystemTime) {
-        self.verdict = Some(verdict);
         self.reason = reason;
         let state = match verdict {
             Verdict::Scored => State::Scored,
@@ -129,6 +141,7 @@ impl Status {
             Verdict::Held => State::Held,
         };
         self.advance(state, now);
+        self.verdict = Some(verdict);
     }
 
     /// Reads a submission's status; none if it has no folder yet.
@@ -149,11 +162,19 @@ impl Status {
         })
     }
 
-    /// Writes it, and the folder if need be.
+    /// Writes it, and the folder if need be. A verdict is written with the folder's seal, the status last.
     pub fn write(&self, outbox: &Outbox) -> Result<(), OutboxError> {
         let folder = outbox.submission(&self.submission_id);
         std::fs::create_dir_all(&folder).map_err(super::at(&folder))?;
-        atomic::write_json(&folder.join("status.json"), Schema::Status, self)
+        let path = folder.join(FILE);
+        let bytes = atomic::json_bytes(&path, Schema::Status, self)?;
+        match self.state {
+            State::Scored | State::Rejected | State::Failed | State::Held => {
+                seal::seal(outbox, &folder, &self.submission_id, (FILE, &bytes))?;
+            }
+            _ => seal::lift(&folder)?,
+        }
+        atomic::write_bytes_if_new(&path, &bytes)
     }
 }
 

@@ -10,6 +10,9 @@ use crate::outbox::schema::{self, Schema};
 use crate::outbox::status::{State, Status};
 use crate::outbox::{Outbox, OutboxError, atomic};
 use crate::score::leaderboard::{self, Leaderboard, LeaderboardRow, Weights};
+use crate::score::paired::Curve;
+use crate::score::stream_digests::StreamDigests;
+use crate::score::ties;
 
 use super::publish::MANIFEST;
 
@@ -45,7 +48,7 @@ impl Default for Board {
 #[derive(Debug, Clone, Serialize)]
 pub struct Ineligible {
     pub submission_id: String,
-    pub prequential_bpb: f64,
+    pub prequential_bpb: Option<f64>,
     pub final_score: f64,
     pub why: String,
 }
@@ -55,6 +58,7 @@ pub fn rebuild(outbox: &Outbox) -> Result<Board, OutboxError> {
     let mut rows = Vec::new();
     let mut ineligible = Vec::new();
     let mut names = BTreeMap::new();
+    let mut digests = BTreeMap::new();
     let Statuses {
         readable,
         mut unreadable,
@@ -74,6 +78,10 @@ pub fn rebuild(outbox: &Outbox) -> Result<Board, OutboxError> {
             }
         };
         names.insert(status.submission_id.clone(), status.name.clone());
+        let streams = manifest["measurement"]["streams"].clone();
+        if let Ok(streams) = serde_json::from_value::<StreamDigests>(streams) {
+            digests.insert(status.submission_id.clone(), streams);
+        }
         match why_not_ranked(&manifest) {
             None => rows.push(row),
             Some(why) => ineligible.push(Ineligible {
@@ -89,8 +97,15 @@ pub fn rebuild(outbox: &Outbox) -> Result<Board, OutboxError> {
             .total_cmp(&a.final_score)
             .then_with(|| a.submission_id.cmp(&b.submission_id))
     });
+    let mut standing = leaderboard::leaderboard(&rows);
+    ties::mark(&mut standing, |row| {
+        let folder = outbox.submission(&row.submission_id);
+        // a damaged stream is no reason to stop, and nothing to hand to a decoder
+        digests.get(&row.submission_id)?.check(&folder).ok()?;
+        Curve::read(&folder).ok()
+    });
     let board = Board {
-        leaderboard: leaderboard::leaderboard(&rows),
+        leaderboard: standing,
         weights: leaderboard::weights(&rows),
         ineligible,
         names,
@@ -143,15 +158,16 @@ fn row(
         rank: 0,
         submission_id: status.submission_id.clone(),
         hotkey: status.hotkey.clone(),
-        accepted_at_unix_ms: accepted.as_millis() as u64,
+        accepted_at_unix_ms: Some(accepted.as_millis() as u64),
         scoring_version: score["schema"].as_str().unwrap_or_default().to_owned(),
         final_score: number("final_score").ok_or_else(|| missing("final_score"))?,
-        prequential_bpb: number("prequential_bpb").ok_or_else(|| missing("prequential_bpb"))?,
+        prequential_bpb: Some(number("prequential_bpb").ok_or_else(|| missing("prequential_bpb"))?),
         two_part_bpb: number("two_part_bpb"),
         heldout_delta: number("heldout_delta"),
         flags: flags
             .filter_map(|flag| flag.as_str().map(str::to_owned))
             .collect(),
+        tied_with_above: None,
     })
 }
 

@@ -7,7 +7,8 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 use crate::bundle::{self, Bundle};
-use crate::config::Config;
+use crate::config::{Config, recorded};
+use crate::duplicates::{self, Duplicate, DuplicatePolicy};
 use crate::intake::{Arrival, Oversized};
 use crate::outbox::schema::Schema;
 use crate::outbox::status::{Reason, State, Status, Verdict};
@@ -24,10 +25,32 @@ struct ReviewFile<'a> {
     submission_id: &'a str,
     #[serde(flatten)]
     review: &'a Review,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duplicates: Option<&'a Comparison>,
 }
 
-/// Examines one arrival and leaves its status, its archive and its review in the outbox.
-pub fn examine(config: &Config, outbox: &Outbox, arrival: &Arrival) -> Result<Status, OutboxError> {
+/// What the comparison with earlier submissions came to.
+#[derive(Debug, Serialize)]
+pub struct Comparison {
+    pub policy: DuplicatePolicy,
+    /// Earlier submissions that were looked at.
+    pub compared_with: usize,
+    pub duplicate: Option<Duplicate>,
+}
+
+/// An examined submission.
+pub struct Examined {
+    pub status: Status,
+    /// The review, where it accepted the submission: what remains is to compare it with others and to [`conclude`].
+    pub accepted: Option<Review>,
+}
+
+/// Examines one arrival and leaves its status, its archive and the review of a rejected one in the outbox.
+pub fn examine(
+    config: &Config,
+    outbox: &Outbox,
+    arrival: &Arrival,
+) -> Result<Examined, OutboxError> {
     let mut status = Status::read(outbox, &arrival.submission_id)?.unwrap_or_else(|| {
         Status::new(
             &arrival.submission_id,
@@ -42,28 +65,96 @@ pub fn examine(config: &Config, outbox: &Outbox, arrival: &Arrival) -> Result<St
             State::Reviewed | State::Measuring | State::Measured
         )
     {
-        return Ok(status);
+        return Ok(Examined {
+            status,
+            accepted: None,
+        });
     }
     status.write(outbox)?;
+    let mut accepted = None;
     let judged = catch_unwind(AssertUnwindSafe(|| {
         judge(config, outbox, arrival, &mut status)
     }));
     match judged {
-        Ok(result) => result?,
-        Err(_) => status.conclude(
-            Verdict::Held,
-            Some(Reason {
-                rule_id: "prism:internal-fault".to_owned(),
-                message: "prism stopped on a fault of its own while it examined this archive"
-                    .to_owned(),
-                hint: "please report it with the archive; other submissions are not concerned"
-                    .to_owned(),
-            }),
-            SystemTime::now(),
-        ),
+        Ok(result) => accepted = result?,
+        Err(_) => hold_for_fault(&mut status),
     }
     status.write(outbox)?;
-    Ok(status)
+    Ok(Examined { status, accepted })
+}
+
+/// Our own fault: the submission waits.
+pub fn hold_for_fault(status: &mut Status) {
+    status.conclude(
+        Verdict::Held,
+        Some(Reason {
+            rule_id: "prism:internal-fault".to_owned(),
+            message: "prism stopped on a fault of its own while it examined this archive"
+                .to_owned(),
+            hint: "please report it with the archive; other submissions are not concerned"
+                .to_owned(),
+        }),
+        SystemTime::now(),
+    );
+}
+
+/// Publishes the review of a submission that the rules accept, and the verdict of the comparison with others.
+pub fn conclude(
+    outbox: &Outbox,
+    status: &mut Status,
+    mut review: Review,
+    comparison: Option<&Comparison>,
+) -> Result<(), OutboxError> {
+    let now = SystemTime::now();
+    let duplicate = comparison.and_then(|comparison| {
+        let duplicate = comparison.duplicate.as_ref()?;
+        Some((comparison.policy, duplicate))
+    });
+    let verdict = match duplicate {
+        Some((DuplicatePolicy::Hold, _)) => Some(Verdict::Held),
+        Some((DuplicatePolicy::Reject, _)) => Some(Verdict::Rejected),
+        Some((DuplicatePolicy::Off, _)) | None => None,
+    };
+    review.verdict = match verdict {
+        Some(Verdict::Held) => review::Verdict::Held,
+        Some(_) => review::Verdict::Rejected,
+        None => review.verdict,
+    };
+    publish_review(outbox, &status.submission_id, &review, comparison)?;
+    match (verdict, duplicate) {
+        (Some(verdict), Some((_, duplicate))) => {
+            let reason = Reason {
+                rule_id: duplicates::RULE.to_owned(),
+                message: duplicate.message(),
+                hint: duplicate.hint().to_owned(),
+            };
+            status.conclude(verdict, Some(reason), now);
+        }
+        _ => status.advance(State::Reviewed, now),
+    }
+    status.write(outbox)
+}
+
+fn publish_review(
+    outbox: &Outbox,
+    submission_id: &str,
+    review: &Review,
+    duplicates: Option<&Comparison>,
+) -> Result<(), OutboxError> {
+    let folder = outbox.submission(submission_id);
+    let file = ReviewFile {
+        schema_version: "prism_review.v1",
+        submission_id,
+        review,
+        duplicates,
+    };
+    atomic::write_json(&folder.join("review.json"), Schema::Review, &file)?;
+    let graph = folder.join("architecture_graph.json");
+    atomic::write_json(
+        &graph,
+        Schema::ArchitectureGraph,
+        &review.architecture_graph,
+    )
 }
 
 fn judge(
@@ -71,7 +162,7 @@ fn judge(
     outbox: &Outbox,
     arrival: &Arrival,
     status: &mut Status,
-) -> Result<(), OutboxError> {
+) -> Result<Option<Review>, OutboxError> {
     let bundle = match bundle::open(&arrival.bytes, &config.archive) {
         Ok(bundle) => bundle,
         Err(error) => {
@@ -81,31 +172,41 @@ fn judge(
                 hint: error.hint().to_string(),
             };
             status.conclude(Verdict::Rejected, Some(reason), SystemTime::now());
-            return Ok(());
+            return Ok(None);
         }
     };
     let folder = outbox.submission(&arrival.submission_id);
     atomic::write(&folder.join(ARCHIVE), &arrival.bytes)?;
     status.advance(State::Bundled, SystemTime::now());
     status.write(outbox)?;
-    let review = review_of(&bundle);
-    let file = ReviewFile {
-        schema_version: "prism_review.v1",
-        submission_id: &arrival.submission_id,
-        review: &review,
-    };
-    atomic::write_json(&folder.join("review.json"), Schema::Review, &file)?;
-    let graph = folder.join("architecture_graph.json");
-    atomic::write_json(
-        &graph,
-        Schema::ArchitectureGraph,
-        &review.architecture_graph,
-    )?;
+    // The limits that the archive was examined under; a run writes its own over it.
+    let settings = config.recorded().map_err(|error| OutboxError::Unreadable {
+        path: folder.join(recorded::FILE),
+        reason: error.to_string(),
+    })?;
+    atomic::write_json(&folder.join(recorded::FILE), Schema::RunConfig, &settings)?;
+    let review = review_of(config, &bundle);
+    let metadata = review::metadata(
+        &arrival.submission_id,
+        status.hotkey.as_deref(),
+        &review,
+        review::RoleFiles {
+            architecture: &role_files(&bundle.architecture.path, &bundle.manifest.architecture),
+            training: &role_files(&bundle.training.path, &bundle.manifest.training),
+        },
+    );
+    let path = outbox
+        .submission(&arrival.submission_id)
+        .join("architecture_metadata.json");
+    atomic::write_json(&path, Schema::ArchitectureMetadata, &metadata)?;
     match rejection(&review) {
-        Some(reason) => status.conclude(Verdict::Rejected, Some(reason), SystemTime::now()),
-        None => status.advance(State::Reviewed, SystemTime::now()),
+        Some(reason) => {
+            publish_review(outbox, &arrival.submission_id, &review, None)?;
+            status.conclude(Verdict::Rejected, Some(reason), SystemTime::now());
+            Ok(None)
+        }
+        None => Ok(Some(review)),
     }
-    Ok(())
 }
 
 /// Rejects a file that is too large to be read at all.
@@ -125,13 +226,24 @@ pub fn reject_unread(outbox: &Outbox, oversized: &Oversized) -> Result<Status, O
     Ok(status)
 }
 
-/// The static review of a bundle.
-pub fn review_of(bundle: &Bundle) -> Review {
+/// The static review of a bundle, as the configuration wants it.
+pub fn review_of(config: &Config, bundle: &Bundle) -> Review {
     let roles = Roles {
         architecture: (&bundle.architecture.path, &bundle.architecture.symbol),
         training: (&bundle.training.path, &bundle.training.symbol),
     };
-    review::review(&bundle.files, &roles)
+    let policy = review::Policy {
+        distributed: config.distributed_policy(),
+    };
+    review::review_under(&bundle.files, &roles, policy)
+}
+
+/// The entry of a role and the files that prism.yaml adds to it.
+fn role_files<'a>(entry: &'a str, section: &'a Option<bundle::Section>) -> Vec<&'a str> {
+    let declared = section.iter().flat_map(|section| &section.files);
+    std::iter::once(entry)
+        .chain(declared.map(String::as_str))
+        .collect()
 }
 
 /// The first finding that rejects, as the reason; the others are in review.json.

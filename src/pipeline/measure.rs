@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::examine::ARCHIVE;
-use super::publish;
+use super::{preflight, publish};
 use crate::bundle::{self, Bundle};
 use crate::config::{Config, Order};
+use crate::digest;
 use crate::outbox::status::{Reason, State, Status, Verdict};
 use crate::outbox::{Outbox, OutboxError, secret};
 use crate::progress::RunProgress;
@@ -17,6 +18,7 @@ use crate::referee::events::Event;
 use crate::referee::measured::Measured;
 use crate::referee::plan::RunPlan;
 use crate::referee::session::MEASURED;
+use crate::review;
 
 /// A run that did not come to a verdict; it is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -90,8 +92,10 @@ fn attempt(
     news: &mut RunProgress<'_>,
 ) -> Result<(), MeasureFailure> {
     remove(work)?;
+    preflight::corpus(config)?;
     let bundle = stored_bundle(config, outbox, status)?;
     let plan = prepare(config, outbox, status, &bundle, work)?;
+    publish::withdraw(&outbox.submission(&status.submission_id))?;
     status.attempts += 1;
     status.reason = None;
     status.advance(State::Measuring, SystemTime::now());
@@ -136,20 +140,32 @@ fn prepare(
     let mut config = config.clone();
     config.corpus.root = absolute(&config.corpus.root)?;
     config.corpus.tokenizers = absolute(&config.corpus.tokenizers)?;
+    let prism = std::env::current_exe().map_err(|error| MeasureFailure::Infrastructure {
+        message: format!("the path of this executable is not known: {error}"),
+        hint: "mount /proc".to_owned(),
+    })?;
     let key = secret::run_key(outbox, &status.submission_id, status.attempts)?;
     let order_key = match config.corpus.order {
         Order::File => None,
-        Order::Keyed => Some(secret::order_key(outbox, &status.submission_id)?),
+        Order::Keyed => match &config.corpus.order_key {
+            Some(key) => Some(key.clone()),
+            None => Some(digest::hex(&secret::order_key(
+                outbox,
+                &status.submission_id,
+            )?)),
+        },
     };
     let plan = RunPlan {
         submission_id: status.submission_id.clone(),
         project,
         architecture: bundle.architecture.clone(),
         training: bundle.training.clone(),
+        sources: review::ast_digests(&bundle.files),
         tokenizer: bundle.tokenizer.clone(),
+        prism,
         folder: work,
-        audit_key: crate::digest::hex(&key),
-        order_key: order_key.map(|key| crate::digest::hex(&key)),
+        audit_key: digest::hex(&key),
+        order_key,
         config,
     };
     Ok(plan)

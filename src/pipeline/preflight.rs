@@ -1,45 +1,64 @@
 //! What every run needs, looked at once before the first: a fault here is the operator's and costs no submission an attempt.
 
 use super::measure::{MeasureFailure, referee_executable};
+use super::quarantine;
 use crate::config::Config;
 use crate::dataset::DatasetError;
-use crate::dataset::manifest::{Corpus, Split};
-use crate::dataset::read;
+use crate::dataset::manifest::{Corpus, OPEN_FOLDER, Split};
+use crate::dataset::proof;
 use crate::dataset::tokenizer::{self, Tokenizer};
 use crate::sandbox::{self, SandboxError, python};
 
-/// Checks the corpus (every shard that a run will read), the tokenizers, python, the sandbox and the measuring executable.
+/// Checks the corpus's proof, the tokenizers, python, the sandbox, the runs that others are compared with, and the measuring
+/// executable.
 pub fn preflight(config: &Config) -> Result<(), MeasureFailure> {
     referee_executable(config)?;
     python::discover(&config.run.python).map_err(sandbox_failure)?;
     sandbox::available(config.sandbox.isolation).map_err(sandbox_failure)?;
-    corpus(config).map_err(|error| MeasureFailure::Infrastructure {
-        message: error.to_string(),
+    quarantine::references(&config.quarantine).map_err(|error| MeasureFailure::Infrastructure {
+        message: format!("quarantine.references: {error}"),
         hint: error.hint().to_owned(),
-    })
+    })?;
+    tokenizers(config).map_err(dataset_failure)?;
+    corpus(config)
 }
 
-fn corpus(config: &Config) -> Result<(), DatasetError> {
+/// Checks the corpus by its proof, which costs milliseconds: before every run, too. A run hashes again what it reads.
+pub fn corpus(config: &Config) -> Result<(), MeasureFailure> {
+    proven(config).map_err(dataset_failure)
+}
+
+fn tokenizers(config: &Config) -> Result<(), DatasetError> {
     for name in tokenizer::names(&config.corpus.tokenizers)? {
         Tokenizer::load(&name, &config.corpus.tokenizers)?;
     }
+    Ok(())
+}
+
+fn proven(config: &Config) -> Result<(), DatasetError> {
     let corpus = Corpus::open(&config.corpus.root)?;
-    let budgets = [
-        (Split::Train, config.budget.bytes),
-        (Split::Val, config.held_out.val_bytes),
-    ];
-    for (split, budget_bytes) in budgets {
-        if read::prefix(&corpus, split, budget_bytes)?.is_empty() {
+    let proof = proof::check(&corpus, &[Split::Train, Split::Val])?;
+    let documents = |of: &str| proof.documents.get(of).copied().unwrap_or(0);
+    let scored = documents(Split::Train.name()).saturating_sub(documents(OPEN_FOLDER));
+    for (split, documents) in [
+        (Split::Train, scored),
+        (Split::Val, documents(Split::Val.name())),
+    ] {
+        if documents == 0 {
             return Err(DatasetError::Source {
                 path: corpus.root,
-                reason: format!("no documents in split {}", split.name()),
+                reason: format!("no documents to score in split {}", split.name()),
             });
         }
     }
-    for shard in corpus.manifest.open.iter().flat_map(|open| &open.shards) {
-        read::shard_documents(&corpus.root, shard)?;
-    }
     Ok(())
+}
+
+fn dataset_failure(error: DatasetError) -> MeasureFailure {
+    MeasureFailure::Infrastructure {
+        message: error.to_string(),
+        hint: error.hint().to_owned(),
+    }
 }
 
 fn sandbox_failure(error: SandboxError) -> MeasureFailure {

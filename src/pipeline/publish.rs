@@ -1,5 +1,6 @@
 //! From a finished run to files in the outbox: streams, log, manifest, verdict. Each appears whole; the status comes last.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
@@ -7,8 +8,12 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 
 use super::measure::MeasureFailure;
+use super::quarantine;
 use crate::bundle::Bundle;
-use crate::config::{Config, Device};
+use crate::config::{Config, Device, recorded};
+use crate::dataset::manifest as corpus;
+use crate::dataset::tokenizer::BYTES;
+use crate::digest::{file_digest, own_executable, sha256};
 use crate::outbox::schema::Schema;
 use crate::outbox::status::{Reason, State, Status, Verdict};
 use crate::outbox::{Outbox, OutboxError, atomic};
@@ -27,6 +32,7 @@ use crate::score::{self, ScoreError, ScoredRun, code_length, streams};
 
 pub const MANIFEST: &str = "prism_run_manifest.v2.json";
 pub const LOG: &str = "run.log";
+pub const CORPUS_MANIFEST: &str = "corpus_manifest.json";
 
 /// Publishes what a run came to and concludes its status.
 pub fn publish(
@@ -40,6 +46,7 @@ pub fn publish(
     let folder = outbox.submission(&status.submission_id);
     let has_stream = publish_streams(plan, &folder)?;
     publish_logs(outbox, plan, &folder)?;
+    let digests = publish_circumstances(plan, measured, &folder)?;
     status.advance(State::Measured, SystemTime::now());
     status.write(outbox)?;
     let (verdict, reason) = match &measured.fault {
@@ -70,9 +77,16 @@ pub fn publish(
                 measured.model_params,
             ) {
                 Ok(scored) => {
-                    let manifest = manifest(status, plan, measured, config, &scored);
+                    let manifest = manifest(status, plan, measured, config, &scored, digests);
                     atomic::write_json(&folder.join(MANIFEST), Schema::RunManifest, &manifest)?;
-                    (Verdict::Scored, None)
+                    let held = quarantine::reason(config, &status.submission_id, &folder)
+                        .map_err(|error| ours(error.to_string()))?;
+                    match held {
+                        Some(reason) if scored.score.final_score > 0.0 => {
+                            (Verdict::Held, Some(reason))
+                        }
+                        _ => (Verdict::Scored, None),
+                    }
                 }
                 Err(ScoreError::Unscorable { reasons, .. }) => {
                     let message = format!("the run has no score: {}", reasons.join("; "));
@@ -158,6 +172,64 @@ fn publish_logs(outbox: &Outbox, plan: &RunPlan, folder: &Path) -> Result<(), Ou
     Ok(())
 }
 
+/// Digests of what a run was made with.
+struct Circumstances {
+    config_sha256: String,
+    /// Runner, executables and tokenizer.
+    executed: BTreeMap<String, String>,
+}
+
+/// Settings and corpus manifest go with the run: who audits a copy of its folder has nothing else.
+fn publish_circumstances(
+    plan: &RunPlan,
+    measured: &Measured,
+    folder: &Path,
+) -> Result<Circumstances, MeasureFailure> {
+    let path = folder.join(recorded::FILE);
+    let settings = plan
+        .config
+        .recorded()
+        .map_err(|error| ours(error.to_string()))?;
+    let settings = atomic::json_bytes(&path, Schema::RunConfig, &settings)?;
+    atomic::write_bytes_if_new(&path, &settings)?;
+
+    let source = plan.config.corpus.root.join(corpus::FILE_NAME);
+    let manifest = fs::read(&source).map_err(crate::outbox::at(&source))?;
+    if sha256(&manifest) != measured.corpus_manifest_sha256 {
+        return Err(ours(format!(
+            "{} changed while the run was measured",
+            source.display()
+        )));
+    }
+    atomic::write_bytes_if_new(&folder.join(CORPUS_MANIFEST), &manifest)?;
+
+    let mut executed = measured.digests.clone();
+    executed.insert("prism".to_owned(), own_executable().map_err(ours)?);
+    if let Some(name) = measured.tokenizer.as_deref().filter(|name| *name != BYTES) {
+        let path = plan.config.corpus.tokenizers.join(format!("{name}.json"));
+        let digest = file_digest(&path).map_err(crate::outbox::at(&path))?;
+        executed.insert("tokenizer".to_owned(), digest);
+    }
+    Ok(Circumstances {
+        config_sha256: sha256(&settings),
+        executed,
+    })
+}
+
+/// Removes what an attempt that died had published: the next one may end without some of it.
+pub fn withdraw(folder: &Path) -> Result<(), OutboxError> {
+    for name in [MANIFEST, LOG, ONLINE_FILE, HELDOUT_FILE] {
+        let path = folder.join(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(crate::outbox::at(path)(error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// The facts that, with the streams, determine the score.
 fn measurement(bundle: &Bundle, measured: &Measured) -> Result<MeasurementBlock, String> {
     let source = review::normalised_source(&bundle.files).map_err(|error| error.to_string())?;
@@ -194,6 +266,7 @@ fn manifest(
     measured: &Measured,
     config: &Config,
     scored: &ScoredRun,
+    digests: Circumstances,
 ) -> Value {
     let cuda = config.run.device == Device::Cuda;
     let device = config.run.device.torch_name(0);
@@ -256,6 +329,7 @@ fn manifest(
             "stream_documents": measured.stream_documents,
             "corpus_manifest_sha256": measured.corpus_manifest_sha256,
             "order": order(measured),
+            "config_sha256": digests.config_sha256,
             "budget": config.budget,
             "held_out": config.held_out,
             "threads": config.run.threads,
@@ -278,7 +352,7 @@ fn manifest(
             "archive_sha256": status.archive_sha256,
             "bundle_architecture": plan.architecture,
             "bundle_training": plan.training,
-            "digests": measured.digests,
+            "digests": digests.executed,
         },
     })
 }

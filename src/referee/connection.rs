@@ -51,6 +51,9 @@ impl From<SandboxError> for Stop {
 
 impl From<crate::dataset::DatasetError> for Stop {
     fn from(error: crate::dataset::DatasetError) -> Self {
+        if error.is_choice_of_tokenizer() {
+            return Fault::new("prism:tokenizer", error.to_string(), error.hint()).into();
+        }
         Self::Infrastructure {
             message: error.to_string(),
             hint: error.hint().to_owned(),
@@ -269,6 +272,14 @@ fn raised(stage: Stage, exception: &str, message: &str, place: &str) -> Fault {
             text("the model's forward"),
             "see run.log",
         ),
+        // Names of the runner's own; a submission that raises them gives itself this verdict.
+        Stage::Train if ["TokenizerRefused", "UnknownTokenizer"].contains(&exception.as_str()) => {
+            Fault::new(
+                "prism:tokenizer",
+                text("train"),
+                "name a tokenizer of the contest, or ship a tokenizer.json and name it in prism.yaml",
+            )
+        }
         Stage::Train if out_of_memory(&exception, &message) => {
             Fault::new("prism:resource-oom", text("train"), "use less memory")
         }

@@ -8,24 +8,34 @@ use super::shm::Geometry;
 use super::wire;
 use crate::config::Config;
 use crate::dataset::stream::TokenStream;
+use crate::dataset::tokenizer::guarded::Process;
 use crate::dataset::tokenizer::{self, Tokenizer};
 
-/// The tokenizer that a run uses: what `iter_train_batches` named, else prism.yaml's, else bytes.
-pub fn resolve(plan: &RunPlan, opened: &Opened) -> String {
-    opened
-        .tokenizer
-        .clone()
-        .or_else(|| plan.tokenizer.clone())
-        .unwrap_or_else(|| tokenizer::BYTES.to_owned())
+/// The tokenizer that a run uses: prism.yaml's, which `iter_train_batches` may only repeat, else what that named,
+/// else bytes.
+pub fn resolve(plan: &RunPlan, opened: &Opened) -> Result<String, Stop> {
+    match (&plan.tokenizer, &opened.tokenizer) {
+        (Some(declared), Some(asked)) if !declared.eq_ignore_ascii_case(asked) => Err(Fault::new(
+            "prism:tokenizer",
+            format!(
+                "ctx.iter_train_batches asked for tokenizer {:?}, prism.yaml names {declared:?}",
+                wire::clipped(asked)
+            ),
+            "name the same tokenizer in both places, or only in prism.yaml",
+        )
+        .into()),
+        (_, Some(name)) | (Some(name), None) => Ok(name.clone()),
+        (None, None) => Ok(tokenizer::BYTES.to_owned()),
+    }
 }
 
 /// The geometry a submission asked for, if it may have it.
 pub fn check_geometry(
-    config: &Config,
+    plan: &RunPlan,
     opened: &Opened,
     tokenizer: &str,
 ) -> Result<(Geometry, Tokenizer), Stop> {
-    let contest = &config.contest;
+    let contest = &plan.config.contest;
     let wrong =
         |message: String, hint: &str| Stop::from(Fault::new("prism:geometry", message, hint));
     if !(1..=u64::from(contest.max_batch_size)).contains(&opened.batch_size) {
@@ -56,7 +66,7 @@ pub fn check_geometry(
             "ask ctx.iter_train_batches for a smaller batch_size or seq_len",
         ));
     }
-    let tokenizer = load_tokenizer(config, tokenizer)?;
+    let tokenizer = load_tokenizer(plan, tokenizer)?;
     let geometry = Geometry {
         batch_size: opened.batch_size as usize,
         seq_len: opened.seq_len as usize,
@@ -65,35 +75,39 @@ pub fn check_geometry(
     Ok((geometry, tokenizer))
 }
 
-/// The contest's tokenizer of that name; a name that it does not have, or one too large, is the submission's fault.
-pub fn load_tokenizer(config: &Config, tokenizer: &str) -> Result<Tokenizer, Stop> {
-    let contest = &config.contest;
+/// The tokenizer of that name, the contest's or the project's own; a name that there is not, or a tokenizer that is too
+/// large, is the submission's fault.
+pub fn load_tokenizer(plan: &RunPlan, name: &str) -> Result<Tokenizer, Stop> {
+    let config = &plan.config;
     let wrong =
-        |message: String, hint: &str| Stop::from(Fault::new("prism:geometry", message, hint));
-    let known = tokenizer == tokenizer::BYTES
-        || (tokenizer::plain(tokenizer)
-            && config
-                .corpus
-                .tokenizers
-                .join(format!("{tokenizer}.json"))
-                .is_file());
-    if !known {
+        |message: String, hint: &str| Stop::from(Fault::new("prism:tokenizer", message, hint));
+    let tokenizer = if plan.tokenizer.as_deref() == Some(tokenizer::OWN) && name == tokenizer::OWN {
+        let process = Process {
+            prism: plan.prism.clone(),
+            isolation: config.sandbox.isolation,
+        };
+        Tokenizer::own(&plan.project.join(tokenizer::OWN), process)?
+    } else {
+        let known = tokenizer::names(&config.corpus.tokenizers)?;
+        let Some(name) = known.iter().find(|known| known.eq_ignore_ascii_case(name)) else {
+            return Err(wrong(
+                format!(
+                    "tokenizer: got {:?}, which this contest does not have; it has {}",
+                    wire::clipped(name),
+                    known.join(", ")
+                ),
+                "name one of these, or ship a tokenizer.json and name it in prism.yaml",
+            ));
+        };
+        Tokenizer::load(name, &config.corpus.tokenizers)?
+    };
+    let most = config.contest.vocab_size;
+    if tokenizer.size() > most {
         return Err(wrong(
             format!(
-                "tokenizer: got {:?}, which this contest does not have",
-                wire::clipped(tokenizer)
-            ),
-            "use \"bytes\" or \"prism-4096\"",
-        ));
-    }
-    let tokenizer = Tokenizer::load(tokenizer, &config.corpus.tokenizers)?;
-    if tokenizer.size() > contest.vocab_size {
-        return Err(wrong(
-            format!(
-                "tokenizer {} has {} ids, expected at most {}",
+                "tokenizer {} has {} ids, expected at most {most}",
                 tokenizer.name(),
                 tokenizer.size(),
-                contest.vocab_size
             ),
             "use a tokenizer that fits ctx.vocab_size",
         ));
@@ -125,14 +139,34 @@ pub fn check_lanes(config: &Config, geometry: Geometry, stream: &TokenStream) ->
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::path::PathBuf;
+
     use super::*;
+    use crate::bundle::EntryPoint;
     use crate::dataset::Document;
 
-    fn config() -> Config {
+    fn plan() -> RunPlan {
         let mut config = Config::default();
         config.corpus.tokenizers =
             std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tokenizers");
-        config
+        let script = |path: &str| EntryPoint {
+            path: path.to_owned(),
+            symbol: "x".to_owned(),
+        };
+        RunPlan {
+            submission_id: String::new(),
+            project: PathBuf::new(),
+            architecture: script("architecture.py"),
+            training: script("training.py"),
+            sources: BTreeMap::new(),
+            tokenizer: None,
+            prism: PathBuf::new(),
+            folder: PathBuf::new(),
+            audit_key: String::new(),
+            order_key: None,
+            config,
+        }
     }
 
     fn asked(batch_size: u64, seq_len: u64) -> Opened {
@@ -155,7 +189,7 @@ mod tests {
         // 32 x 2048 tokens of 4096 ids make 1 GiB: the most that the default allows.
         for (batch_size, seq_len) in [(1, 1), (256, 1), (1, 2_048), (32, 2_048), (256, 256)] {
             let (geometry, _) =
-                check_geometry(&config(), &asked(batch_size, seq_len), "bytes").unwrap();
+                check_geometry(&plan(), &asked(batch_size, seq_len), "bytes").unwrap();
             assert_eq!(geometry.positions() as u64, batch_size * seq_len);
             assert!(geometry.logits() * 4 <= 1 << 30);
         }
@@ -170,7 +204,7 @@ mod tests {
             (1, u64::MAX),
             (u64::MAX, u64::MAX),
         ] {
-            let result = check_geometry(&config(), &asked(batch_size, seq_len), "bytes");
+            let result = check_geometry(&plan(), &asked(batch_size, seq_len), "bytes");
             assert_eq!(rule_of(result), "prism:geometry", "{batch_size} {seq_len}");
         }
     }
@@ -185,21 +219,21 @@ mod tests {
             "/etc/passwd",
             "a\0b",
         ] {
-            let result = check_geometry(&config(), &asked(1, 8), name);
-            assert_eq!(rule_of(result), "prism:geometry", "{name:?}");
+            let result = check_geometry(&plan(), &asked(1, 8), name);
+            assert_eq!(rule_of(result), "prism:tokenizer", "{name:?}");
         }
-        let mut narrow = config();
-        narrow.contest.vocab_size = 4_095;
+        let mut narrow = plan();
+        narrow.config.contest.vocab_size = 4_095;
         assert_eq!(
             rule_of(check_geometry(&narrow, &asked(1, 8), "prism-4096")),
-            "prism:geometry"
+            "prism:tokenizer"
         );
-        assert!(check_geometry(&config(), &asked(1, 8), "prism-4096").is_ok());
+        assert!(check_geometry(&plan(), &asked(1, 8), "prism-4096").is_ok());
     }
 
     #[test]
     fn every_rank_s_lanes_must_hold_enough_steps() {
-        let mut config = config();
+        let mut config = plan().config;
         let tokenizer = Tokenizer::load("bytes", &config.corpus.tokenizers).unwrap();
         let documents = [Document {
             id: "d".to_owned(),

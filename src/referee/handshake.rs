@@ -14,6 +14,7 @@ use super::connection::{Connection, Stop};
 use super::launch::{Phase, SOCKET, command, data_dir};
 use super::measured::Environment;
 use super::plan::RunPlan;
+use super::sources;
 use super::wire::{self, FromReferee, FromRunner};
 use crate::config::Device;
 use crate::sandbox::{self, Command, Running, python};
@@ -26,8 +27,8 @@ pub struct Started {
     pub environment: Environment,
 }
 
-/// Starts a phase and takes every rank's `hello`. Until then no line of the submission has run: whatever goes wrong
-/// is the machine's affair.
+/// Starts a phase, takes every rank's `hello`, and checks that Python reads what was reviewed. Until then no line of the
+/// submission has run: what goes wrong before the plan is sent is the machine's affair.
 pub fn start(
     plan: &RunPlan,
     python: &python::Environment,
@@ -107,6 +108,8 @@ pub fn start(
             Stop::infrastructure("the process closed its connection before the plan")
         })?;
     }
+    let patience = deadline.saturating_duration_since(Instant::now());
+    sources::check(&plan.sources, &mut connections, &running, patience)?;
     Ok(Started {
         connections,
         running,

@@ -22,6 +22,7 @@ pub mod reference;
 pub mod runner_files;
 pub mod session;
 pub mod shm;
+mod sources;
 pub mod step;
 pub mod texts;
 pub mod wire;

@@ -1,5 +1,6 @@
 //! What the pipeline tells the referee about one run: one JSON file, written by us, read by us.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -16,8 +17,12 @@ pub struct RunPlan {
     pub project: PathBuf,
     pub architecture: EntryPoint,
     pub training: EntryPoint,
-    /// `tokenizer:` of prism.yaml; what `iter_train_batches(tokenizer=None)` means. `bytes` if absent.
+    /// Digest of the syntax tree of every Python file, as the review read it.
+    pub sources: BTreeMap<String, String>,
+    /// `tokenizer:` of prism.yaml, which the training can only agree with. `tokenizer.json` is the project's own file.
     pub tokenizer: Option<String>,
+    /// The `prism` executable, which loads a tokenizer of the project's own in a process of its own.
+    pub prism: PathBuf,
     /// Everything the run writes goes here: journals, logs, artifacts, sockets.
     pub folder: PathBuf,
     /// Key of the probe schedule, hexadecimal; secret until the run is over.

@@ -28,7 +28,7 @@ use super::{geometry as geometry_rules, handshake, runner_files, texts as corpus
 use crate::config::Config;
 use crate::dataset::manifest::{Corpus, Split};
 use crate::dataset::stream::{Batch, TokenStream};
-use crate::dataset::tokenizer;
+use crate::dataset::tokenizer::{self, Tokenizer};
 use crate::outbox::status::rfc3339;
 use crate::sandbox::{probe, python};
 
@@ -145,14 +145,17 @@ impl<'a> Session<'a> {
             None,
         )?;
         self.measured.isolation = Some(probe::achieved(&wall)?);
-        let twin = self.twin(loss).map_err(before_training)?;
+        let declared = self.declared_texts().map_err(before_training)?;
+        let twin = self
+            .twin(declared.as_ref().map(|(tokenizer, _)| tokenizer), loss)
+            .map_err(before_training)?;
         self.seconds("twin", begun.elapsed());
 
         let begun = Instant::now();
         (self.events)(Event::Stage {
             stage: RunStage::Train,
         });
-        let left = self.train(twin, loss)?;
+        let left = self.train(twin, declared.map(|(_, texts)| texts), loss)?;
         self.seconds("train", begun.elapsed());
 
         let begun = Instant::now();
@@ -174,17 +177,40 @@ impl<'a> Session<'a> {
             .insert(part.to_owned(), duration.as_secs_f64());
     }
 
+    /// The tokenizer that prism.yaml names and the texts in it: whatever is wrong with it rejects, before anything runs.
+    fn declared_texts(&mut self) -> Result<Option<(Tokenizer, Texts)>, Stop> {
+        let Some(name) = &self.plan.tokenizer else {
+            return Ok(None);
+        };
+        let begun = Instant::now();
+        let tokenizer = geometry_rules::load_tokenizer(self.plan, name)?;
+        if tokenizer.name() == tokenizer::OWN {
+            let file = self.plan.project.join(tokenizer::OWN);
+            self.tokenizers[tokenizer::OWN] =
+                serde_json::json!({"file": file, "size": tokenizer.size()});
+        }
+        let texts = Texts::load(&self.corpus, self.config, &tokenizer, self.order_key)?;
+        self.seconds("tokenize", begun.elapsed());
+        Ok(Some((tokenizer, texts)))
+    }
+
     /// Builds the twin, applies the cap, probes it on public text.
-    fn twin(&mut self, loss: &mut dyn Loss) -> Result<Twin, Stop> {
+    fn twin(&mut self, declared: Option<&Tokenizer>, loss: &mut dyn Loss) -> Result<Twin, Stop> {
         let started =
             handshake::start(self.plan, &self.python, Phase::Twin, None, &self.tokenizers)?;
         self.measured.environment = started.environment.clone();
         let mut twin = Twin::build(started, self.config)?;
         self.measured.model_params = Some(twin.parameters);
-        let name = self.plan.tokenizer.as_deref().unwrap_or(tokenizer::BYTES);
-        let tokenizer = geometry_rules::load_tokenizer(self.config, name)?;
+        let bytes;
+        let tokenizer = match declared {
+            Some(tokenizer) => tokenizer,
+            None => {
+                bytes = geometry_rules::load_tokenizer(self.plan, tokenizer::BYTES)?;
+                &bytes
+            }
+        };
         let open = corpus_texts::open_sample(&self.corpus)?;
-        let open = TokenStream::new(&open, &tokenizer)?;
+        let open = TokenStream::new(&open, tokenizer)?;
         if open.tokens() > 2 * super::phases::HELDOUT_ROWS {
             let probes =
                 twin.probe_open_text(self.config, &open, &self.schedule.for_phase("twin"), loss)?;
@@ -195,7 +221,12 @@ impl<'a> Session<'a> {
     }
 
     /// Trains and saves. Ends the twin once it has served as the standard of the first batch.
-    fn train(&mut self, twin: Twin, loss: &mut dyn Loss) -> Result<Left, Stop> {
+    fn train(
+        &mut self,
+        twin: Twin,
+        declared: Option<Texts>,
+        loss: &mut dyn Loss,
+    ) -> Result<Left, Stop> {
         let started = handshake::start(
             self.plan,
             &self.python,
@@ -226,13 +257,20 @@ impl<'a> Session<'a> {
             stream_time: Duration::ZERO,
         };
         let opened = training.opened()?;
-        let tokenizer = geometry_rules::resolve(self.plan, &opened);
-        let (geometry, tokenizer) =
-            geometry_rules::check_geometry(self.config, &opened, &tokenizer)?;
+        let tokenizer = geometry_rules::resolve(self.plan, &opened)?;
+        let (geometry, tokenizer) = geometry_rules::check_geometry(self.plan, &opened, &tokenizer)?;
         self.measured.batch_size = Some(geometry.batch_size as u32);
         self.measured.seq_len = Some(geometry.seq_len as u32);
         self.measured.tokenizer = Some(tokenizer.name().to_owned());
-        let texts = Texts::load(&self.corpus, self.config, &tokenizer, self.order_key)?;
+        let begun = Instant::now();
+        let texts = match declared {
+            Some(texts) => texts,
+            None => Texts::load(&self.corpus, self.config, &tokenizer, self.order_key)?,
+        };
+        self.measured
+            .seconds
+            .entry("tokenize".to_owned())
+            .or_insert_with(|| begun.elapsed().as_secs_f64());
         self.measured.stream_documents = texts.stream.documents;
         self.measured.stream_bytes = texts.stream.text_bytes;
         self.measured.stream_tokens = texts.stream.tokens() as u64;

@@ -35,7 +35,7 @@ impl Texts {
         Ok(Self {
             stream: TokenStream::new(&train, tokenizer)?,
             documents: train,
-            val: TokenStream::new(&val, tokenizer)?,
+            val: TokenStream::new(&val, tokenizer).map_err(DatasetError::of_secret_text)?,
         })
     }
 }

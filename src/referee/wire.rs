@@ -2,6 +2,7 @@
 //!
 //! The other side is hostile: a frame has a size limit, a schema without room for unknown keys, and a deadline.
 
+use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
@@ -11,7 +12,7 @@ use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use serde::{Deserialize, Serialize};
 
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 /// Largest frame, in bytes.
 pub const MAX_FRAME_BYTES: usize = 65_536;
 /// Longest list of tensors in `built`.
@@ -30,6 +31,10 @@ pub enum FromRunner {
         torch: String,
         device: String,
         device_name: String,
+    },
+    Sources {
+        digests: BTreeMap<String, Option<String>>,
+        more: bool,
     },
     Built {
         tensors: Vec<(u64, u32, TensorKind)>,
@@ -71,6 +76,7 @@ impl FromRunner {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Hello { .. } => "hello",
+            Self::Sources { .. } => "sources",
             Self::Built { .. } => "built",
             Self::Counted { .. } => "counted",
             Self::Open { .. } => "open",

@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use super::Roles;
 use super::authored::Authored;
-use super::origin::{Origin, Resolver};
+use super::origin::Origin;
 use super::parse::ast::{Constant, Expr, Stmt};
+use super::resolve::{Ledger, Resolver};
 use super::scope::{ScopeId, ScopeTable};
 
 /// One parsed file.
@@ -25,6 +26,7 @@ pub struct Bundle<'a> {
     packages: HashSet<String>,
     pub authored: Authored<'a>,
     pub roles: Roles<'a>,
+    pub ledger: Ledger,
 }
 
 impl<'a> Bundle<'a> {
@@ -62,6 +64,7 @@ impl<'a> Bundle<'a> {
             packages,
             authored,
             roles,
+            ledger: Ledger::default(),
         }
     }
 

@@ -33,15 +33,34 @@ const fn rule(
     }
 }
 
+impl Rule {
+    /// What a finding of the rule does, except that [`Severity::Warn`] is also that of small literal blobs.
+    pub fn severity(&self) -> Severity {
+        match self.id {
+            "prism:undefined-name" => Severity::Warn,
+            _ => Severity::Reject,
+        }
+    }
+}
+
 /// All rules, sorted by id.
 #[rustfmt::skip]
 pub const RULES: &[Rule] = &[
+    rule("prism:build-model-purity", "build_model that reads more than its context",
+        "The model is built several times, in places without data; what it knows must come from training.",
+        "Build from `ctx.vocab_size`, `ctx.sequence_length` and constants; read data and files in train()."),
     rule("prism:cannot-decide", "The reviewer cannot decide",
         "What the reviewer cannot follow to its end is refused, because it could be anything.",
         "Write it more directly: fewer indirections, shallower nesting."),
     rule("prism:context-tamper", "The context is read-only",
         "The context belongs to the harness; its values are read where they are enforced, not from this object.",
         "Read the context and keep your own settings in your own variables."),
+    rule("prism:distributed-contract", "Training script that is not ready for several ranks",
+        "With more than one rank the ranks must meet, share the model and the data, and part again.",
+        "Add the missing calls where train() reaches them; code that cannot run does not count."),
+    rule("prism:distributed-rank0-guard", "Write by every rank",
+        "Ranks that write the same file at once destroy it.",
+        "Put it under `if ctx.rank == 0:`, or write a file of its own for each rank."),
     rule("prism:entrypoint-signature", "Entry point with a wrong signature",
         "The harness calls the entry point with one positional argument, the context.",
         "Define `def build_model(ctx):` and `def train(ctx):`; give further parameters defaults."),

@@ -74,6 +74,8 @@ const EMPTY_WORDS: [&str; 7] = [
 const LAYERS: [&str; 5] = ["Embedding", "Linear", "Conv", "Attention", "LayerNorm"];
 const MAX_NAME_CHARS: usize = 40;
 const MAX_CALL_CHARS: usize = 200;
+/// Links of a chain of attributes and calls; a longer one is not written down.
+const MAX_CHAIN: usize = 256;
 
 /// Builds the graph over every file except the training entry.
 pub fn build(bundle: &Bundle<'_>) -> ArchitectureGraph {
@@ -219,11 +221,11 @@ impl Collector<'_> {
     }
 }
 
-/// `a.b.c` as parts; nothing for other expressions. Chains are bounded by the operator limit.
+/// `a.b.c` as parts; nothing for other expressions.
 fn dotted(expression: &Expr) -> Option<Vec<&str>> {
     let mut parts = Vec::new();
     let mut current = expression;
-    loop {
+    for _ in 0..MAX_CHAIN {
         match current {
             Expr::Attribute(node) => {
                 parts.push(node.attr.as_str());
@@ -239,6 +241,7 @@ fn dotted(expression: &Expr) -> Option<Vec<&str>> {
             _ => return None,
         }
     }
+    None
 }
 
 fn short_call(parts: &[&str]) -> String {

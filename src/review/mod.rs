@@ -4,19 +4,31 @@
 //! reviewer cannot follow is refused. The review is advisory in the sense that the sandbox is the boundary; it is the
 //! gate in the sense that nothing rejected is ever run. [`review`] never panics and is bounded in time and memory.
 
+mod ast_digest;
 mod authored;
 mod builtins;
 mod bundle;
 pub mod catalogue;
+mod catalogue_details;
+pub mod catalogue_page;
+mod conditions;
 mod decode;
+mod distributed;
+mod entropy;
 mod finding;
+mod fingerprints;
+mod flow;
 mod graph;
 mod limits;
+mod metadata;
 mod normalise;
 mod origin;
 mod parse;
+mod reach;
 mod render;
+mod resolve;
 mod rules;
+mod sarif;
 mod scope;
 mod surface;
 mod walk;
@@ -32,10 +44,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use serde::Serialize;
 
 pub use catalogue::{RULES, Rule, Severity};
+pub use distributed::{DistributedPolicy, DistributedReport};
 pub use finding::Finding;
+pub use fingerprints::{FINGERPRINT_VERSION, Fingerprints, Gram};
 pub use graph::ArchitectureGraph;
+pub use metadata::{ArchitectureMetadata, RoleFiles, metadata};
 pub use normalise::{NormaliseError, normalised_source};
 pub use render::render;
+pub use sarif::{SarifLog, Subject};
 
 use bundle::{Bundle, SourceFile};
 use finding::{Place, sha256_hex};
@@ -49,12 +65,20 @@ pub struct Roles<'a> {
     pub training: (&'a str, &'a str),
 }
 
+/// Of a file that stands alone.
+const NO_ROLES: Roles<'static> = Roles {
+    architecture: ("", ""),
+    training: ("", ""),
+};
+
 /// The outcome for the whole bundle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     Accepted,
     Rejected,
+    /// Accepted by the rules, and too much like an earlier submission under a policy that leaves it to the operator.
+    Held,
 }
 
 /// What was read of one file.
@@ -66,6 +90,9 @@ pub struct FileReport {
     pub bytes: usize,
     /// Statements, expressions and patterns; 0 for files that are not parsed.
     pub ast_nodes: usize,
+    /// Canonical digest of the syntax tree (hex); absent for files that are not parsed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ast_sha256: Option<String>,
 }
 
 /// The result of a review.
@@ -76,17 +103,47 @@ pub struct Review {
     pub findings: Vec<Finding>,
     pub files: Vec<FileReport>,
     pub architecture_graph: ArchitectureGraph,
+    /// The contract for several ranks; absent when nobody asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub distributed: Option<DistributedReport>,
+    /// What an accepted submission is recognised by.
+    #[serde(skip)]
+    pub fingerprints: Fingerprints,
+}
+
+/// What an operator decides about a review.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Policy {
+    pub distributed: DistributedPolicy,
 }
 
 /// Reviews all files of a bundle. Everything doubtful becomes a finding; nothing is an error.
 ///
 /// `files` maps paths inside the bundle, with `/`, to their bytes. Files that do not end in `.py` are only hashed.
 pub fn review(files: &BTreeMap<String, Vec<u8>>, roles: &Roles<'_>) -> Review {
+    review_under(files, roles, Policy::default())
+}
+
+/// [`review`] as an operator wants it.
+pub fn review_under(
+    files: &BTreeMap<String, Vec<u8>>,
+    roles: &Roles<'_>,
+    policy: Policy,
+) -> Review {
+    examine(files, Some((roles, policy)))
+}
+
+/// Reviews one Python file on its own: every rule but those of the contract between the two scripts.
+pub fn review_source(path: &str, bytes: &[u8]) -> Review {
+    examine(&BTreeMap::from([(path.to_owned(), bytes.to_vec())]), None)
+}
+
+fn examine(files: &BTreeMap<String, Vec<u8>>, contract: Option<(&Roles<'_>, Policy)>) -> Review {
     let outcome = on_deep_stack(|| {
-        catch_unwind(AssertUnwindSafe(|| inspect(files, roles)))
-            .unwrap_or_else(|_| Inspection::undecided(roles))
+        catch_unwind(AssertUnwindSafe(|| inspect(files, contract)))
+            .unwrap_or_else(|_| Inspection::undecided(files))
     });
-    let mut inspection = outcome.unwrap_or_else(|| Inspection::undecided(roles));
+    let mut inspection = outcome.unwrap_or_else(|| Inspection::undecided(files));
     inspection.findings.sort_by(|a, b| {
         (&a.path, a.line, a.column, a.rule_id).cmp(&(&b.path, b.line, b.column, b.rule_id))
     });
@@ -101,6 +158,7 @@ pub fn review(files: &BTreeMap<String, Vec<u8>>, roles: &Roles<'_>) -> Review {
             sha256: sha256_hex(bytes),
             bytes: bytes.len(),
             ast_nodes: inspection.nodes.get(path).copied().unwrap_or(0),
+            ast_sha256: inspection.digests.get(path).cloned(),
         })
         .collect();
     Review {
@@ -112,7 +170,45 @@ pub fn review(files: &BTreeMap<String, Vec<u8>>, roles: &Roles<'_>) -> Review {
         findings: inspection.findings,
         files: reports,
         architecture_graph: inspection.graph,
+        distributed: inspection.distributed,
+        fingerprints: inspection.fingerprints,
     }
+}
+
+/// The canonical digest of every Python file that can be read and parsed, by path: what [`FileReport::ast_sha256`] says.
+pub fn ast_digests(files: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, String> {
+    let digests = || {
+        files
+            .iter()
+            .filter(|(path, _)| path.ends_with(".py"))
+            .filter_map(|(path, bytes)| {
+                let file = read(path, bytes).ok()?;
+                ScopeTable::build(&file.module.body)
+                    .too_deep
+                    .is_none()
+                    .then(|| (path.clone(), ast_digest::ast_digest(&file.module.body)))
+            })
+            .collect()
+    };
+    on_deep_stack(|| catch_unwind(AssertUnwindSafe(digests)).unwrap_or_default())
+        .unwrap_or_default()
+}
+
+/// The fingerprints alone, of a submission that was reviewed before; nothing if it cannot be read.
+pub fn fingerprints(files: &BTreeMap<String, Vec<u8>>, roles: &Roles<'_>) -> Option<Fingerprints> {
+    let taken = on_deep_stack(|| {
+        catch_unwind(AssertUnwindSafe(|| {
+            let mut decoded = Vec::new();
+            for (path, bytes) in files.iter().filter(|(path, _)| path.ends_with(".py")) {
+                decoded.push(read(path, bytes).ok()?);
+            }
+            let bundle = Bundle::new(sources_of(&decoded), *roles);
+            let tokens: Vec<_> = decoded.iter().map(|file| &file.module.tokens).collect();
+            let graph = graph::build(&bundle);
+            Some(fingerprints::take(&bundle, &tokens, &graph, files))
+        }))
+    });
+    taken?.ok()?
 }
 
 /// Runs `work` in a thread whose stack holds the deepest tree that the limits let through.
@@ -132,15 +228,18 @@ fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
 struct Inspection {
     findings: Vec<Finding>,
     nodes: BTreeMap<String, usize>,
+    digests: BTreeMap<String, String>,
     graph: ArchitectureGraph,
+    distributed: Option<DistributedReport>,
+    fingerprints: Fingerprints,
 }
 
 impl Inspection {
-    fn undecided(roles: &Roles<'_>) -> Inspection {
+    fn undecided(files: &BTreeMap<String, Vec<u8>>) -> Inspection {
         Inspection {
             findings: vec![Finding::on_file(
                 "prism:cannot-decide",
-                roles.architecture.0,
+                files.keys().next().map_or("", String::as_str),
                 b"",
                 "the reviewer stopped on an internal fault",
             )],
@@ -155,14 +254,19 @@ struct Decoded<'a> {
     module: ParsedModule,
 }
 
-fn inspect(files: &BTreeMap<String, Vec<u8>>, roles: &Roles<'_>) -> Inspection {
+fn inspect(
+    files: &BTreeMap<String, Vec<u8>>,
+    contract: Option<(&Roles<'_>, Policy)>,
+) -> Inspection {
     let mut inspection = Inspection::default();
     let mut unreadable = Vec::new();
     let mut decoded = Vec::new();
     for (path, bytes) in files.iter().filter(|(path, _)| path.ends_with(".py")) {
-        inspection
-            .findings
-            .extend(rules::check_shadowing(path, bytes));
+        if contract.is_some() {
+            inspection
+                .findings
+                .extend(rules::check_shadowing(path, bytes));
+        }
         match catch_unwind(|| read(path, bytes)) {
             Ok(Ok(file)) => decoded.push(file),
             Ok(Err(finding)) => {
@@ -180,25 +284,25 @@ fn inspect(files: &BTreeMap<String, Vec<u8>>, roles: &Roles<'_>) -> Inspection {
             }
         }
     }
-    let sources = decoded
-        .iter()
-        .map(|file| SourceFile {
-            path: file.path,
-            text: &file.text,
-            body: &file.module.body,
-            scopes: ScopeTable::build(&file.module.body),
-        })
-        .collect();
-    let bundle = Bundle::new(sources, *roles);
-    inspection
-        .findings
-        .extend(rules::check_roles(&bundle.files, roles, &unreadable));
+    let bundle = Bundle::new(
+        sources_of(&decoded),
+        contract.map_or(NO_ROLES, |(roles, _)| *roles),
+    );
+    if let Some((roles, _)) = contract {
+        inspection
+            .findings
+            .extend(rules::check_roles(&bundle.files, roles, &unreadable));
+    }
     for (index, file) in bundle.files.iter().enumerate() {
         let outcome = catch_unwind(AssertUnwindSafe(|| rules::check_file(&bundle, index)));
         match outcome {
             Ok((findings, nodes)) => {
                 inspection.findings.extend(findings);
                 inspection.nodes.insert(file.path.to_owned(), nodes);
+                if file.scopes.too_deep.is_none() {
+                    let digest = ast_digest::ast_digest(file.body);
+                    inspection.digests.insert(file.path.to_owned(), digest);
+                }
             }
             Err(_) => inspection.findings.push(Finding::on_file(
                 "prism:cannot-decide",
@@ -208,8 +312,47 @@ fn inspect(files: &BTreeMap<String, Vec<u8>>, roles: &Roles<'_>) -> Inspection {
             )),
         }
     }
+    if let Some((_, policy)) = contract {
+        bundle.ledger.begin_file(0);
+        inspection.findings.extend(rules::check_purity(&bundle));
+        let (report, findings) = distributed::check(&bundle, policy.distributed);
+        inspection.distributed = report;
+        inspection.findings.extend(findings);
+    }
+    if let Some(file) = bundle
+        .ledger
+        .exhausted()
+        .and_then(|index| bundle.files.get(index))
+    {
+        inspection.findings.push(Finding::on_file(
+            "prism:cannot-decide",
+            file.path,
+            file.text.as_bytes(),
+            &format!(
+                "following the names of this file takes more than {} steps",
+                limits::MAX_STEPS_PER_FILE
+            ),
+        ));
+    }
     inspection.graph = graph::build(&bundle);
+    let is_rejected = |finding: &Finding| finding.severity == Severity::Reject;
+    if contract.is_some() && !inspection.findings.iter().any(is_rejected) {
+        let tokens: Vec<_> = decoded.iter().map(|file| &file.module.tokens).collect();
+        inspection.fingerprints = fingerprints::take(&bundle, &tokens, &inspection.graph, files);
+    }
     inspection
+}
+
+fn sources_of<'a>(decoded: &'a [Decoded<'_>]) -> Vec<SourceFile<'a>> {
+    decoded
+        .iter()
+        .map(|file| SourceFile {
+            path: file.path,
+            text: &file.text,
+            body: &file.module.body,
+            scopes: ScopeTable::build(&file.module.body),
+        })
+        .collect()
 }
 
 /// Decodes and parses one file.

@@ -6,6 +6,7 @@
 pub use rustpython_parser::ast;
 use rustpython_parser::{Mode, StringKind, Tok, lexer::LexResult};
 
+use super::fingerprints::TokenHashes;
 use super::limits::{self, LimitExceeded, NestingMeter};
 
 /// One lexical token with its byte range in the source.
@@ -30,6 +31,7 @@ pub enum TokenKind {
 /// A parsed file. Dropping it recurses as deep as the tree is: keep it inside the deep-stack thread.
 pub struct ParsedModule {
     pub body: Vec<ast::Stmt>,
+    pub tokens: TokenHashes,
 }
 
 /// Why there is no syntax tree.
@@ -45,6 +47,7 @@ pub enum ParseProblem {
 pub fn parse_module(source: &str) -> Result<ParsedModule, ParseProblem> {
     let mut meter = NestingMeter::default();
     let mut results: Vec<LexResult> = Vec::new();
+    let mut tokens = TokenHashes::default();
     for item in rustpython_parser::lexer::lex(source, Mode::Module) {
         if results.len() >= limits::MAX_TOKENS {
             return Err(ParseProblem::Limit(LimitExceeded {
@@ -61,6 +64,12 @@ pub fn parse_module(source: &str) -> Result<ParsedModule, ParseProblem> {
                 meter
                     .feed(shape_of(tok), start)
                     .map_err(ParseProblem::Limit)?;
+                match tok {
+                    Tok::Newline | Tok::Indent | Tok::Dedent => {}
+                    Tok::String { .. } => tokens.string(),
+                    Tok::Int { .. } | Tok::Float { .. } | Tok::Complex { .. } => tokens.number(),
+                    _ => tokens.text(source.get(start..end).unwrap_or("")),
+                }
                 if let Tok::String {
                     kind: StringKind::FString | StringKind::RawFString,
                     ..
@@ -80,7 +89,10 @@ pub fn parse_module(source: &str) -> Result<ParsedModule, ParseProblem> {
         results.push(item);
     }
     match rustpython_parser::parse_tokens(results, Mode::Module, "<submission>") {
-        Ok(ast::Mod::Module(module)) => Ok(ParsedModule { body: module.body }),
+        Ok(ast::Mod::Module(module)) => Ok(ParsedModule {
+            body: module.body,
+            tokens,
+        }),
         Ok(_) => Err(ParseProblem::Syntax {
             message: "not a module".to_owned(),
             offset: 0,

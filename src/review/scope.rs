@@ -27,6 +27,9 @@ pub struct NameRecord<'a> {
     pub texts: Vec<&'a str>,
     /// Something else than string constants is bound to the name, or more of them than are kept.
     pub has_other_values: bool,
+    /// `bounds` has a function, or another value that leads nowhere.
+    has_function: bool,
+    has_plain_value: bool,
     /// The name is deleted somewhere.
     pub is_deleted: bool,
     /// The smallest offset from which on the name is certainly bound, if there is one.
@@ -62,15 +65,11 @@ impl<'a> NameRecord<'a> {
             Binding::Alias(value) => is_reference(value),
             _ => false,
         };
-        let is_known = |known: &Bound<'a>| {
-            !matches!(
-                known.binding,
-                Binding::Import { .. } | Binding::ImportFrom { .. } | Binding::Parameter { .. }
-            ) && !matches!(known.binding, Binding::Alias(value) if is_reference(value))
-                && matches!(known.binding, Binding::Function)
-                    == matches!(bound.binding, Binding::Function)
+        let is_noted = match bound.binding {
+            Binding::Function => std::mem::replace(&mut self.has_function, true),
+            _ => !is_followed && std::mem::replace(&mut self.has_plain_value, true),
         };
-        if is_followed || !self.bounds.iter().any(is_known) {
+        if is_followed || !is_noted {
             self.bounds.push(bound);
         }
     }
@@ -91,6 +90,10 @@ pub struct Scope<'a> {
     pub kind: ScopeKind,
     pub name: &'a str,
     pub parent: Option<ScopeId>,
+    /// Scopes around it.
+    pub depth: usize,
+    /// The `def` or `class` statement whose body this is.
+    pub definition: Option<&'a Stmt>,
     pub names: HashMap<&'a str, NameRecord<'a>>,
     globals: HashSet<&'a str>,
     nonlocals: HashSet<&'a str>,
@@ -110,6 +113,11 @@ impl<'a> ScopeTable<'a> {
         walk_module(body, &mut builder);
         builder.settle_nonlocals();
         builder.table
+    }
+
+    /// Scopes around this one.
+    pub fn depth(&self, id: ScopeId) -> usize {
+        self.scopes.get(id).map_or(0, |scope| scope.depth)
     }
 
     /// What `name` may refer to when it is read in `from`, and the scope that holds it.
@@ -163,6 +171,8 @@ impl ScopeCursor {
 struct Builder<'a> {
     table: ScopeTable<'a>,
     stack: Vec<ScopeId>,
+    /// The `def` or `class` whose scope opens next.
+    defining: Option<&'a Stmt>,
     /// Bindings under a `nonlocal` declaration: their home is known only when every scope is.
     homeless: Vec<(ScopeId, &'a str, Bound<'a>)>,
 }
@@ -187,12 +197,28 @@ impl<'a> Builder<'a> {
 }
 
 impl<'a> Visitor<'a> for Builder<'a> {
+    fn statement(&mut self, statement: &'a Stmt) {
+        if matches!(
+            statement,
+            Stmt::FunctionDef(_) | Stmt::AsyncFunctionDef(_) | Stmt::ClassDef(_)
+        ) {
+            self.defining = Some(statement);
+        }
+    }
+
     fn enter_scope(&mut self, kind: ScopeKind, name: &'a str) {
         let id = self.table.scopes.len();
+        // lambdas in decorators and defaults open their scopes before the function does
+        let definition = match kind {
+            ScopeKind::Function | ScopeKind::Class => self.defining.take(),
+            _ => None,
+        };
         self.table.scopes.push(Scope {
             kind,
             name,
             parent: self.stack.last().copied(),
+            depth: self.stack.len(),
+            definition,
             names: HashMap::new(),
             globals: HashSet::new(),
             nonlocals: HashSet::new(),

@@ -3,7 +3,7 @@
 //! The parser's own visitor skips keyword values, defaults, annotations, comprehension iterables and more, so every
 //! field is listed here; a field added to the tree without a line here fails to compile where structs are destructured.
 
-use super::limits::MAX_WALK_DEPTH;
+use super::limits::{MAX_SCOPE_DEPTH, MAX_WALK_DEPTH};
 use super::parse::ast::{self, Arguments, Expr, Pattern, Stmt, TypeParam};
 use super::parse::span;
 
@@ -72,7 +72,8 @@ pub trait Visitor<'a> {
     }
     fn declare_global(&mut self, _name: &'a str) {}
     fn declare_nonlocal(&mut self, _name: &'a str) {}
-    /// The tree is deeper than [`MAX_WALK_DEPTH`]; what lies below was not visited.
+    /// The tree is deeper than [`MAX_WALK_DEPTH`], or its scopes than [`MAX_SCOPE_DEPTH`]; what lies below was not
+    /// visited.
     fn too_deep(&mut self, span: Span);
 }
 
@@ -81,6 +82,7 @@ pub fn walk_module<'a>(body: &'a [Stmt], visitor: &mut dyn Visitor<'a>) {
     let mut walk = Walk {
         visitor,
         depth: 0,
+        scope_depth: 0,
         conditional: 0,
         statement_end: 0,
     };
@@ -89,9 +91,22 @@ pub fn walk_module<'a>(body: &'a [Stmt], visitor: &mut dyn Visitor<'a>) {
     walk.visitor.leave_scope();
 }
 
+/// Walks one expression, outside of any scope.
+pub fn walk_expression<'a>(expression: &'a Expr, visitor: &mut dyn Visitor<'a>) {
+    Walk {
+        visitor,
+        depth: 0,
+        scope_depth: 0,
+        conditional: 0,
+        statement_end: 0,
+    }
+    .expression(expression);
+}
+
 pub(super) struct Walk<'v, 'a> {
     pub(super) visitor: &'v mut dyn Visitor<'a>,
     pub(super) depth: usize,
+    scope_depth: usize,
     /// Compound statements between here and the body of the scope.
     conditional: usize,
     /// End of the innermost statement.
@@ -310,10 +325,17 @@ impl<'a> Walk<'_, 'a> {
         name: &'a str,
         inside: impl FnOnce(&mut Self),
     ) {
+        if self.scope_depth >= MAX_SCOPE_DEPTH {
+            self.visitor
+                .too_deep((self.statement_end, self.statement_end));
+            return;
+        }
         let conditional = std::mem::take(&mut self.conditional);
+        self.scope_depth += 1;
         self.visitor.enter_scope(kind, name);
         inside(self);
         self.visitor.leave_scope();
+        self.scope_depth -= 1;
         self.conditional = conditional;
     }
 

@@ -18,6 +18,7 @@ Guaranteed for honest submissions
   loading is strict.
 - What a submission raises (SystemExit too) is reported with its stage and place, and the process
   exits with 1.
+- The referee gets the digest of every source file's syntax tree before the first import.
 - The project's folders come last in sys.path: a file of the bundle never shadows a library.
 
 Not guaranteed
@@ -49,7 +50,7 @@ from prism_runner import failure  # noqa: E402
 from prism_runner.session import Session  # noqa: E402
 from prism_runner.wire import Channel, ChannelClosed, ProtocolError  # noqa: E402
 
-PROTOCOL = 1
+PROTOCOL = 2
 PLAN_KEYS = {
     "kind", "phase", "submission_id", "project_dir", "architecture", "training", "context",
     "tokenizers", "weights", "threads", "determinism",

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{MemfdFlags, memfd_create};
 
+use super::filter::INSIDE;
 use super::{Command, SandboxError};
 
 /// Parts of the system that every interpreter needs; each is bound only where it exists.
@@ -76,15 +77,38 @@ pub(super) struct Invocation {
 
 /// The invocation for a command.
 pub(super) fn invocation(command: &Command) -> Result<Invocation, SandboxError> {
+    let mut inside = vec![command.python.python.clone().into()];
+    inside.extend(command.arguments.iter().cloned());
+    with_options(options_of(command)?, inside)
+}
+
+/// The invocation for a filter: a root of libraries and the program, nothing else.
+pub(super) fn filter_invocation(
+    program: &Path,
+    arguments: &[OsString],
+) -> Result<Invocation, SandboxError> {
+    let mut line = Line(Vec::new());
+    line.namespaces();
+    for part in SYSTEM {
+        line.system(Path::new(part));
+    }
+    line.bind("--ro-bind", program, Path::new(INSIDE));
+    line.flags(&["--remount-ro", "/", "--chdir", "/"]);
+    let mut inside = vec![INSIDE.into()];
+    inside.extend(arguments.iter().cloned());
+    with_options(line.0, inside)
+}
+
+fn with_options(options: Vec<OsString>, inside: Vec<OsString>) -> Result<Invocation, SandboxError> {
     let failed = |source: std::io::Error| SandboxError::Io {
         path: "memfd".into(),
         source,
     };
     // Inherited across exec on purpose, hence no CLOEXEC.
-    let options =
+    let memory =
         memfd_create("bwrap-options", MemfdFlags::empty()).map_err(|e| failed(e.into()))?;
-    let mut file = std::fs::File::from(options);
-    for option in options_of(command)? {
+    let mut file = std::fs::File::from(memory);
+    for option in options {
         file.write_all(option.as_bytes())
             .and_then(|()| file.write_all(b"\0"))
             .map_err(failed)?;
@@ -96,8 +120,7 @@ pub(super) fn invocation(command: &Command) -> Result<Invocation, SandboxError> 
         options.as_raw_fd().to_string().into(),
         "--".into(),
     ];
-    arguments.push(command.python.python.clone().into());
-    arguments.extend(command.arguments.iter().cloned());
+    arguments.extend(inside);
     Ok(Invocation {
         arguments,
         _options: options,
@@ -106,23 +129,7 @@ pub(super) fn invocation(command: &Command) -> Result<Invocation, SandboxError> 
 
 fn options_of(command: &Command) -> Result<Vec<OsString>, SandboxError> {
     let mut line = Line(Vec::new());
-    line.flags(&[
-        "--unshare-all",
-        "--unshare-user",
-        "--disable-userns",
-        "--die-with-parent",
-        "--new-session",
-    ]);
-    line.flags(&[
-        "--cap-drop",
-        "ALL",
-        "--uid",
-        "65534",
-        "--gid",
-        "65534",
-        "--hostname",
-        HOSTNAME,
-    ]);
+    line.namespaces();
     for part in SYSTEM {
         line.system(Path::new(part));
     }
@@ -163,6 +170,27 @@ const HOSTNAME: &str = "prism";
 struct Line(Vec<OsString>);
 
 impl Line {
+    /// Namespaces of its own for everything, and no rights in them.
+    fn namespaces(&mut self) {
+        self.flags(&[
+            "--unshare-all",
+            "--unshare-user",
+            "--disable-userns",
+            "--die-with-parent",
+            "--new-session",
+        ]);
+        self.flags(&[
+            "--cap-drop",
+            "ALL",
+            "--uid",
+            "65534",
+            "--gid",
+            "65534",
+            "--hostname",
+            HOSTNAME,
+        ]);
+    }
+
     fn flags(&mut self, flags: &[&str]) {
         self.0.extend(flags.iter().map(OsString::from));
     }

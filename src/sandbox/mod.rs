@@ -4,6 +4,7 @@
 //! What was asked for and what was achieved are both told: isolation is never weakened silently.
 
 mod bwrap;
+pub mod filter;
 mod held;
 mod limits;
 mod log;

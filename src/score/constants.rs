@@ -32,7 +32,10 @@ pub const STEP0_ANOMALY_FRACTION: f64 = 0.5;
 /// Width of a leaderboard bucket: scores in one bucket count as equal. Source: prism_score.v2.
 pub const LEADERBOARD_BUCKET: f64 = 1e-9;
 
-/// Name of the historical rules.
+/// Name of the first historical rules.
+pub const SCORE_V1: &str = "prism_score.v1";
+
+/// Name of the second historical rules.
 pub const SCORE_V2: &str = "prism_score.v2";
 
 /// Name of this project's rules.

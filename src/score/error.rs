@@ -40,6 +40,9 @@ pub enum ScoreError {
         limit_bytes: u64,
     },
 
+    #[error("the index {}: {what}", path.display())]
+    BadIndex { path: PathBuf, what: String },
+
     #[error("not valid JSON: {what}")]
     MalformedJson { what: String },
 
@@ -73,6 +76,9 @@ impl ScoreError {
             Self::DuplicateRun { .. } => "Name every run folder once.",
             Self::TooLarge { .. } => {
                 "A manifest of a real run is far smaller: look at what wrote this file."
+            }
+            Self::BadIndex { .. } => {
+                "Give a table with submission_id, hotkey and accepted_at (CSV, JSON or Parquet), one row for each submission."
             }
             Self::MalformedJson { .. } => "Restore the file, or leave it out.",
             Self::NonFiniteJson { .. } => {

@@ -19,25 +19,62 @@ pub enum Input {
     Run { folder: PathBuf },
 }
 
-/// Expands files and folders, in the order given; inside folders by name. In a run folder only the run counts; hidden
-/// files and links are not followed. Problems with a path stay with it.
+/// Expands files, folders and patterns (`*`, `?`, `[...]`, `**`; a path that exists is never a pattern), in the order
+/// given; inside folders and patterns by name. In a run folder only the run counts; hidden files and links are not
+/// followed. Problems with a path stay with it.
 pub fn find(paths: &[PathBuf]) -> Vec<Result<Input, (PathBuf, ScoreError)>> {
     let mut inputs = Vec::new();
     for path in paths {
         match std::fs::metadata(path) {
             Ok(metadata) if metadata.is_dir() => walk(path, &mut inputs),
             Ok(_) => inputs.push(Ok(named_file(path))),
-            Err(source) => inputs.push(Err((
-                path.clone(),
-                ScoreError::Io {
-                    action: "find",
-                    path: path.clone(),
-                    source,
-                },
-            ))),
+            Err(source) => match path.to_str().filter(|text| text.contains(['*', '?', '['])) {
+                Some(pattern) => expand(path, pattern, &mut inputs),
+                None => inputs.push(Err(cannot_find(path, source))),
+            },
         }
     }
     inputs
+}
+
+fn cannot_find(path: &Path, source: std::io::Error) -> (PathBuf, ScoreError) {
+    let error = ScoreError::Io {
+        action: "find",
+        path: path.to_path_buf(),
+        source,
+    };
+    (path.to_path_buf(), error)
+}
+
+fn expand(path: &Path, pattern: &str, inputs: &mut Vec<Result<Input, (PathBuf, ScoreError)>>) {
+    // as a shell does it
+    let options = glob::MatchOptions {
+        require_literal_separator: true,
+        require_literal_leading_dot: true,
+        ..glob::MatchOptions::new()
+    };
+    let found = match glob::glob_with(pattern, options) {
+        Ok(found) => found,
+        Err(error) => {
+            let source = std::io::Error::new(std::io::ErrorKind::InvalidInput, error.to_string());
+            return inputs.push(Err(cannot_find(path, source)));
+        }
+    };
+    let before = inputs.len();
+    for found in found {
+        match found {
+            Ok(path) if path.is_dir() => walk(&path, inputs),
+            Ok(path) => inputs.push(Ok(named_file(&path))),
+            Err(error) => {
+                let path = error.path().to_path_buf();
+                inputs.push(Err(cannot_find(&path, error.into())));
+            }
+        }
+    }
+    if inputs.len() == before {
+        let source = std::io::Error::new(std::io::ErrorKind::NotFound, "nothing matches");
+        inputs.push(Err(cannot_find(path, source)));
+    }
 }
 
 fn named_file(path: &Path) -> Input {
@@ -46,7 +83,7 @@ fn named_file(path: &Path) -> Input {
         && folder.join(ONLINE_FILE).is_file()
     {
         Input::Run { folder }
-    } else if has_suffix(path, "jsonl") {
+    } else if is_lines(path) {
         Input::Lines {
             path: path.to_path_buf(),
         }
@@ -94,13 +131,18 @@ fn walk(root: &Path, inputs: &mut Vec<Result<Input, (PathBuf, ScoreError)>>) {
             }
         } else if entry.file_type().is_file() && !hidden {
             let path = entry.into_path();
-            if has_suffix(&path, "jsonl") {
+            if is_lines(&path) {
                 inputs.push(Ok(Input::Lines { path }));
             } else if has_suffix(&path, "json") {
                 inputs.push(Ok(Input::Manifest { path, named: false }));
             }
         }
     }
+}
+
+fn is_lines(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    name.ends_with(b".jsonl") || name.ends_with(b".jsonl.zst")
 }
 
 fn has_suffix(path: &Path, suffix: &str) -> bool {
@@ -154,6 +196,29 @@ mod tests {
                     named: false
                 },
             ]
+        );
+        let matched = find(&[at("?/*.json*"), at("*/run"), at("nothing*"), at("[")]);
+        let paths: Vec<_> = matched[..3]
+            .iter()
+            .map(|input| input.as_ref().unwrap())
+            .collect();
+        assert!(
+            matches!(paths[0], Input::Lines { .. })
+                && matches!(paths[1], Input::Manifest { named: true, .. })
+        );
+        assert_eq!(
+            paths[2],
+            &Input::Run {
+                folder: at("b/run")
+            }
+        );
+        let faults: Vec<String> = matched[3..]
+            .iter()
+            .map(|input| input.as_ref().unwrap_err().1.to_string())
+            .collect();
+        assert!(
+            faults.len() == 2 && faults[0].contains("nothing matches"),
+            "{faults:?}"
         );
         let named = find(&[
             at("b/run/prism_run_manifest.v2.json"),

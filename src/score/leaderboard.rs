@@ -22,14 +22,17 @@ pub struct LeaderboardRow {
     pub submission_id: String,
     /// Who submitted; a submission without hotkey is its own owner.
     pub hotkey: Option<String>,
-    /// When it was accepted, milliseconds since 1970 (UTC).
-    pub accepted_at_unix_ms: u64,
+    /// When it was accepted, milliseconds since 1970 (UTC); none where nobody recorded it: later than any time.
+    pub accepted_at_unix_ms: Option<u64>,
     pub scoring_version: String,
     pub final_score: f64,
-    pub prequential_bpb: f64,
+    /// None under the v1 rules, which have none.
+    pub prequential_bpb: Option<f64>,
     pub two_part_bpb: Option<f64>,
     pub heldout_delta: Option<f64>,
     pub flags: Vec<String>,
+    /// Whether the streams do not tell it from the row above; none where they were not compared ([`super::ties`]).
+    pub tied_with_above: Option<bool>,
 }
 
 /// `leaderboard.json`: the best row of every owner, best first.
@@ -80,13 +83,25 @@ fn bucket(final_score: f64) -> i128 {
 fn compare(a: &LeaderboardRow, b: &LeaderboardRow) -> Ordering {
     bucket(b.final_score)
         .cmp(&bucket(a.final_score))
-        .then_with(|| a.accepted_at_unix_ms.cmp(&b.accepted_at_unix_ms))
+        .then_with(|| accepted(a).cmp(&accepted(b)))
         .then_with(|| a.submission_id.cmp(&b.submission_id))
         .then_with(|| b.final_score.total_cmp(&a.final_score))
         .then_with(|| a.hotkey.cmp(&b.hotkey))
         .then_with(|| a.scoring_version.cmp(&b.scoring_version))
-        .then_with(|| a.prequential_bpb.total_cmp(&b.prequential_bpb))
+        .then_with(|| bits(a.prequential_bpb).cmp(&bits(b.prequential_bpb)))
+        .then_with(|| bits(a.two_part_bpb).cmp(&bits(b.two_part_bpb)))
+        .then_with(|| bits(a.heldout_delta).cmp(&bits(b.heldout_delta)))
         .then_with(|| a.flags.cmp(&b.flags))
+}
+
+/// Unknown times come after all known ones.
+fn accepted(row: &LeaderboardRow) -> (bool, Option<u64>) {
+    (row.accepted_at_unix_ms.is_none(), row.accepted_at_unix_ms)
+}
+
+/// Any total order will do for rows that agree in all that ranks them.
+fn bits(number: Option<f64>) -> Option<u64> {
+    number.map(f64::to_bits)
 }
 
 /// Ranks submissions and keeps the first row of every owner.
@@ -129,12 +144,10 @@ pub fn weights(submissions: &[LeaderboardRow]) -> Weights {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
+pub(super) mod test_rows {
+    use super::LeaderboardRow;
 
-    use super::*;
-
-    fn row(
+    pub fn row(
         id: &str,
         hotkey: Option<&str>,
         accepted_at_unix_ms: u64,
@@ -144,15 +157,24 @@ mod tests {
             rank: 0,
             submission_id: id.to_owned(),
             hotkey: hotkey.map(str::to_owned),
-            accepted_at_unix_ms,
+            accepted_at_unix_ms: Some(accepted_at_unix_ms),
             scoring_version: "prism_score.v3".to_owned(),
             final_score,
-            prequential_bpb: 2.0,
+            prequential_bpb: Some(2.0),
             two_part_bpb: None,
             heldout_delta: None,
             flags: Vec::new(),
+            tied_with_above: None,
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::test_rows::row;
+    use super::*;
 
     fn order(rows: &[LeaderboardRow]) -> Vec<String> {
         leaderboard(rows)
@@ -176,6 +198,13 @@ mod tests {
             order(&[row("a", None, 1, 0.3), row("b", None, 9, 0.3 + 2e-9)]),
             ["b", "a"]
         );
+    }
+
+    #[test]
+    fn an_unknown_time_is_later_than_any() {
+        let mut unknown = row("a", None, 0, 0.3);
+        unknown.accepted_at_unix_ms = None;
+        assert_eq!(order(&[unknown, row("b", None, u64::MAX, 0.3)]), ["b", "a"]);
     }
 
     #[test]

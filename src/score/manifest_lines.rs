@@ -1,4 +1,4 @@
-//! Files with one manifest per line, in batches of bounded size.
+//! Files with one manifest per line, plain or compressed with zstd, in batches of bounded size.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -17,16 +17,16 @@ pub struct Line {
     pub text: Result<Vec<u8>, ScoreError>,
 }
 
-/// Reads `path` and hands over its lines, batch by batch. A line over the size limit is a line with an error; a file
-/// that stops being readable ends with one.
+/// Reads `path`, through a decompressor when its name ends in `.zst`, and hands over its lines, batch by batch. A line
+/// over the size limit is a line with an error; a file that stops being readable ends with one.
 pub fn for_each_batch(path: &Path, mut take: impl FnMut(Vec<Line>)) {
     let io = |source| ScoreError::Io {
         action: "read",
         path: path.to_path_buf(),
         source,
     };
-    let mut reader = match File::open(path) {
-        Ok(file) => BufReader::with_capacity(1 << 16, file),
+    let mut reader = match open(path) {
+        Ok(reader) => reader,
         Err(error) => {
             return take(vec![Line {
                 number: 1,
@@ -60,6 +60,16 @@ pub fn for_each_batch(path: &Path, mut take: impl FnMut(Vec<Line>)) {
     if !batch.is_empty() {
         take(batch);
     }
+}
+
+fn open(path: &Path) -> std::io::Result<Box<dyn BufRead>> {
+    let file = BufReader::with_capacity(1 << 16, File::open(path)?);
+    if path.extension().is_some_and(|suffix| suffix == "zst") {
+        // the decoder refuses windows above 128 MiB, and believes no length that a frame states
+        let decoder = zstd::stream::read::Decoder::with_buffer(file)?;
+        return Ok(Box::new(BufReader::with_capacity(1 << 16, decoder)));
+    }
+    Ok(Box::new(file))
 }
 
 /// The next line; none at the end of the file. The outer error ends the file, the inner one costs the line.
@@ -124,6 +134,39 @@ mod tests {
             matches!(lines[1].text, Err(ScoreError::TooLarge { bytes, .. }) if bytes == (33 << 20) + 1)
         );
         assert_eq!(lines[2].text.as_deref().unwrap(), b"last");
+    }
+
+    #[test]
+    fn compressed_lines_are_those_of_the_text() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("many.jsonl.zst");
+        let texts = |path: &Path| {
+            let mut texts = Vec::new();
+            for_each_batch(path, |batch| {
+                texts.extend(
+                    batch
+                        .into_iter()
+                        .map(|line| line.text.map(|text| String::from_utf8(text).unwrap())),
+                )
+            });
+            texts
+        };
+        let frame = |text: &str| zstd::bulk::compress(text.as_bytes(), 3).unwrap();
+        // two frames, one after the other, as appending writes them
+        let whole = [frame("first\n"), frame("\nlast\n")].concat();
+        std::fs::write(&path, &whole).unwrap();
+        let read: Vec<String> = texts(&path).into_iter().map(Result::unwrap).collect();
+        assert_eq!(read, ["first\n", "last\n"]);
+        std::fs::write(&path, &whole[..whole.len() - 2]).unwrap();
+        assert!(matches!(
+            texts(&path).last(),
+            Some(Err(ScoreError::Io { .. }))
+        ));
+        // a frame that states a length of 2^40 bytes and holds none of them
+        let mut lying = vec![0x28, 0xb5, 0x2f, 0xfd, 0xe0];
+        lying.extend(1_u64.wrapping_shl(40).to_le_bytes());
+        std::fs::write(&path, &lying).unwrap();
+        assert!(matches!(texts(&path)[..], [Err(ScoreError::Io { .. })]));
     }
 
     #[test]

@@ -5,20 +5,36 @@
 
 pub mod code_length;
 pub mod constants;
+pub mod drift;
 pub mod error;
 pub mod formulas;
+pub mod identity;
+mod index_file;
 pub mod inputs;
+mod instant;
 pub mod json;
 pub mod leaderboard;
 pub mod manifest;
+mod manifest_file;
 mod manifest_lines;
 pub mod measurement;
+pub mod paired;
+pub mod plausible;
+pub mod report_tables;
 pub mod rescore;
+pub mod rescore_row;
+mod skim;
+pub mod standings;
 pub mod stream_digests;
 mod stream_query;
 pub mod stream_rows;
+mod stream_sums;
 pub mod streams;
+pub mod table;
+pub mod ties;
 pub mod totals;
+pub mod v1;
+mod v1_fields;
 pub mod v2;
 pub mod v3;
 
@@ -69,6 +85,6 @@ pub fn score_run(
 }
 
 #[cfg(test)]
-mod run_fixture;
+pub(crate) mod run_fixture;
 #[cfg(test)]
 mod schema_tests;

@@ -2,75 +2,72 @@
 //!
 //! One input costs itself only: what cannot be scored becomes a row with its reasons, and the rest goes on.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::constants::{SCORE_V2, SCORE_V3};
+use super::constants::{SCORE_V1, SCORE_V2, SCORE_V3};
+use super::drift::DEFAULT_TOLERANCE;
 use super::error::ScoreError;
+use super::identity::{Identity, Index};
 use super::inputs::{self, Input, MANIFEST_FILE};
+use super::leaderboard::{Leaderboard, LeaderboardRow, Weights, leaderboard, weights};
+use super::manifest_file::{self, MANIFEST_V1, MANIFEST_V2};
 use super::manifest_lines;
 use super::measurement::{MeasurementBlock, RecordedMeasurement};
-use super::totals::{RunTotals, totals};
-use super::{json, v2, v3};
+use super::paired::Curve;
+use super::rescore_row::{Head, failure};
+pub use super::rescore_row::{RescoreFailure, RescoreOutcome, RescoreRow};
+use super::standings::{EpochStanding, by_epoch};
+use super::ties;
+use super::totals::{RunTotals, totals_of_each};
+use super::{json, v1, v2, v3};
 
 /// Schema version of a rescoring report.
 pub const RESCORE_SCHEMA: &str = "prism_rescore.v1";
 
+/// Beside the manifest of a run folder: who submitted it, and when it was accepted.
+const STATUS_FILE: &str = "status.json";
+
 /// Which rules to apply.
-#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum ScoringVersion {
-    /// v3 for run folders of this project, v2 for manifests.
+    /// v3 for run folders of this project, for manifests alone the version of their own kind.
+    #[default]
     Auto,
+    V1,
     V2,
     V3,
 }
 
-/// One rescored input.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(deny_unknown_fields)]
-pub struct RescoreRow {
-    /// As the manifest says; the file's name when it says nothing.
-    pub submission_id: String,
-    /// File or folder; `file:line` for a line of a file.
-    pub path: String,
-    pub scoring_version: String,
-    /// Prequential bits per byte.
-    pub bpb: f64,
-    /// With the code's length (v3 only).
-    pub two_part_bpb: Option<f64>,
-    pub final_score: f64,
-    pub flags: Vec<String>,
-    pub heldout_delta: Option<f64>,
-    pub train_heldout_gap: Option<f64>,
-    pub memorization_flag: bool,
-    pub memorization_penalty: f64,
-    pub anti_cheat_multiplier: f64,
-    pub recorded_scoring_version: Option<String>,
-    pub recorded_final_score: Option<f64>,
-    /// `final_score - recorded_final_score`, when both are of the same version.
-    pub drift: Option<f64>,
+/// How to rescore.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub scoring: ScoringVersion,
+    /// Difference up to which a recorded number counts as reproduced ([`super::drift`]).
+    pub tolerance: f64,
+    /// Identities that stand above those of the manifests.
+    pub index: Option<Index>,
+    /// Length of an epoch; none: no standings by epoch.
+    pub epoch_seconds: Option<u64>,
+    /// Mark neighbours on the leaderboards that their streams do not tell apart.
+    pub ties: bool,
 }
 
-/// One input without a score.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
-#[serde(deny_unknown_fields)]
-pub struct RescoreFailure {
-    pub submission_id: Option<String>,
-    pub path: String,
-    /// All reasons.
-    pub error: Vec<String>,
-}
-
-/// What became of one input.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(untagged)]
-pub enum RescoreOutcome {
-    Scored(RescoreRow),
-    Failed(RescoreFailure),
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            scoring: ScoringVersion::Auto,
+            tolerance: DEFAULT_TOLERANCE,
+            index: None,
+            epoch_seconds: None,
+            ties: false,
+        }
+    }
 }
 
 /// The report, in the order of the inputs.
@@ -79,33 +76,41 @@ pub enum RescoreOutcome {
 pub struct RescoreReport {
     pub schema_version: String,
     pub scoring: ScoringVersion,
+    pub tolerance: f64,
     pub scored: u64,
     pub failed: u64,
+    /// Scored inputs whose recorded score is not reproduced within the tolerance.
+    pub drifted: u64,
     /// JSON files of another kind, met on the way through folders.
     pub skipped: u64,
     pub rows: Vec<RescoreOutcome>,
+    /// Standing of everything that was scored.
+    pub leaderboard: Leaderboard,
+    pub weights: Weights,
+    /// The same by epoch of acceptance, when asked for.
+    pub epochs: Option<Vec<EpochStanding>>,
 }
 
-/// Rescores files and folders ([`inputs::find`]). Must not be called from a rayon worker: streams are added up by
-/// polars, which has a pool of its own.
-pub fn rescore(paths: &[PathBuf], scoring: ScoringVersion) -> RescoreReport {
+/// Rescores files, folders and patterns ([`inputs::find`]). Must not be called from a rayon worker: streams are decoded
+/// by polars, which has a pool of its own.
+pub fn rescore(paths: &[PathBuf], options: &Options) -> RescoreReport {
     let found: Vec<Work> = inputs::find(paths)
         .into_par_iter()
-        .map(|input| look_at(input, scoring))
+        .map_init(Vec::new, |room, input| look_at(input, options, room))
         .collect();
-    let (mut rows, mut waiting, mut skipped) = (Vec::new(), Vec::new(), 0);
+    let (mut rows, mut waiting, mut skipped) = (Vec::with_capacity(found.len()), Vec::new(), 0);
     for work in found {
         match work {
             Work::Done(outcome) => rows.push(Some(outcome)),
             Work::Skip => skipped += 1,
             Work::AddUp(run) => {
-                waiting.push((rows.len(), run));
+                waiting.push((rows.len(), *run));
                 rows.push(None);
             }
             Work::Lines(path) => manifest_lines::for_each_batch(&path, |batch| {
                 let scored: Vec<_> = batch
                     .into_par_iter()
-                    .map(|line| score_line(&path, line, scoring))
+                    .map(|line| score_line(&path, line, options))
                     .collect();
                 rows.extend(scored.into_iter().map(Some));
             }),
@@ -113,23 +118,64 @@ pub fn rescore(paths: &[PathBuf], scoring: ScoringVersion) -> RescoreReport {
     }
     let folders: Vec<_> = waiting
         .iter()
-        .map(|(_, run)| (run.head.submission_id.clone(), run.folder.clone()))
+        .map(|(_, run)| (run.head.submission_id().to_owned(), run.folder.clone()))
         .collect();
     for ((place, run), sums) in waiting.into_iter().zip(totals_of_each(&folders)) {
         rows[place] = Some(score_run(run, sums));
     }
-    let rows: Vec<RescoreOutcome> = rows.into_iter().flatten().collect();
-    let failed = rows
+    report(rows.into_iter().flatten().collect(), skipped, options)
+}
+
+fn report(rows: Vec<RescoreOutcome>, skipped: u64, options: &Options) -> RescoreReport {
+    let standings: Vec<LeaderboardRow> = rows.iter().filter_map(RescoreOutcome::standing).collect();
+    let drifted = rows
         .iter()
-        .filter(|row| matches!(row, RescoreOutcome::Failed(_)))
-        .count() as u64;
+        .filter(|row| matches!(row, RescoreOutcome::Scored(row) if !row.drifted.is_empty()))
+        .count();
+    let mut standing = leaderboard(&standings);
+    let mut epochs = options
+        .epoch_seconds
+        .map(|seconds| by_epoch(&standings, seconds));
+    if options.ties {
+        mark_ties(
+            &rows,
+            &mut standing,
+            epochs.as_deref_mut().unwrap_or_default(),
+        );
+    }
     RescoreReport {
         schema_version: RESCORE_SCHEMA.to_owned(),
-        scoring,
-        scored: rows.len() as u64 - failed,
-        failed,
+        scoring: options.scoring,
+        tolerance: options.tolerance,
+        scored: standings.len() as u64,
+        failed: (rows.len() - standings.len()) as u64,
+        drifted: drifted as u64,
         skipped,
         rows,
+        leaderboard: standing,
+        weights: weights(&standings),
+        epochs,
+    }
+}
+
+/// Streams of run folders were compared with their digests when they were scored.
+fn mark_ties(rows: &[RescoreOutcome], all: &mut Leaderboard, epochs: &mut [EpochStanding]) {
+    let folders: HashMap<(&str, u64), &str> = rows
+        .iter()
+        .filter_map(|row| match row {
+            RescoreOutcome::Scored(row) if row.scoring_version == SCORE_V3 => {
+                Some(((&*row.submission_id, row.final_score.to_bits()), &*row.path))
+            }
+            _ => None,
+        })
+        .collect();
+    let curve = |row: &LeaderboardRow| {
+        let folder = folders.get(&(&*row.submission_id, row.final_score.to_bits()))?;
+        Curve::read(Path::new(folder)).ok()
+    };
+    ties::mark(all, curve);
+    for epoch in epochs {
+        ties::mark(&mut epoch.leaderboard, curve);
     }
 }
 
@@ -137,15 +183,7 @@ enum Work {
     Done(RescoreOutcome),
     Skip,
     Lines(PathBuf),
-    AddUp(Run),
-}
-
-/// What a manifest says about itself.
-struct Head {
-    submission_id: String,
-    path: String,
-    recorded_scoring_version: Option<String>,
-    recorded_final_score: Option<f64>,
+    AddUp(Box<Run>),
 }
 
 struct Run {
@@ -154,85 +192,120 @@ struct Run {
     facts: MeasurementBlock,
 }
 
-fn look_at(input: Result<Input, (PathBuf, ScoreError)>, scoring: ScoringVersion) -> Work {
+fn look_at(
+    input: Result<Input, (PathBuf, ScoreError)>,
+    options: &Options,
+    room: &mut Vec<u8>,
+) -> Work {
+    let from_streams = matches!(options.scoring, ScoringVersion::Auto | ScoringVersion::V3);
     let (path, named) = match input {
         Err((path, error)) => {
             return Work::Done(failure(None, path.display().to_string(), error.reasons()));
         }
         Ok(Input::Lines { path }) => return Work::Lines(path),
-        Ok(Input::Run { folder }) if scoring != ScoringVersion::V2 => return look_at_run(folder),
+        Ok(Input::Run { folder }) if from_streams => return look_at_run(folder, options, room),
         Ok(Input::Run { folder }) => (folder.join(MANIFEST_FILE), true),
         Ok(Input::Manifest { path, named }) => (path, named),
     };
     let shown = path.display().to_string();
-    match json::read(&path) {
+    match manifest_file::load(&path, room) {
         Err(error) => Work::Done(failure(None, shown, error.reasons())),
         Ok(document) if !named && is_of_another_kind(&document) => Work::Skip,
-        Ok(manifest) => Work::Done(score_manifest(&manifest, stem(&path), shown, scoring)),
+        Ok(manifest) => Work::Done(score_manifest(manifest, stem(&path), shown, options)),
     }
 }
 
-fn look_at_run(folder: PathBuf) -> Work {
+fn look_at_run(folder: PathBuf, options: &Options, room: &mut Vec<u8>) -> Work {
     let shown = folder.display().to_string();
-    let manifest = match json::read(&folder.join(MANIFEST_FILE)) {
+    let mut manifest = match manifest_file::load(&folder.join(MANIFEST_FILE), room) {
         Ok(manifest) => manifest,
         Err(error) => return Work::Done(failure(None, shown, error.reasons())),
     };
-    let head = head(&manifest, stem(&folder), shown);
-    let measurement = manifest.get("measurement").cloned().unwrap_or(Value::Null);
+    let (index, tolerance) = (options.index.as_ref(), options.tolerance);
+    let mut head = match Head::take(&mut manifest, stem(&folder), shown, index, tolerance) {
+        Ok(head) => head,
+        Err(outcome) => return Work::Done(outcome),
+    };
+    let status = folder.join(STATUS_FILE);
+    if status.is_file() {
+        match json::read(&status).map(|status| status.as_object().map(Identity::of)) {
+            Ok(Some(Ok(identity))) => head.fill_identity(identity),
+            Ok(Some(Err(reason))) => {
+                return Work::Done(head.fail(vec![format!("{STATUS_FILE}: {reason}")]));
+            }
+            Ok(None) => {
+                return Work::Done(head.fail(vec![format!("{STATUS_FILE}: expected an object")]));
+            }
+            Err(error) => return Work::Done(head.fail(vec![format!("{STATUS_FILE}: {error}")])),
+        }
+    }
+    let measurement = manifest
+        .get_mut("measurement")
+        .map_or(Value::Null, Value::take);
     let reasons = match serde_json::from_value::<RecordedMeasurement>(measurement) {
         Ok(RecordedMeasurement { facts, streams }) => match streams.check(&folder) {
             Ok(()) => {
-                return Work::AddUp(Run {
+                return Work::AddUp(Box::new(Run {
                     head,
                     folder,
                     facts,
-                });
+                }));
             }
             Err(error) => error.reasons(),
         },
         Err(error) => vec![format!("measurement: {error}")],
     };
-    Work::Done(failure(Some(head.submission_id), head.path, reasons))
+    Work::Done(head.fail(reasons))
 }
 
-fn score_line(path: &Path, line: manifest_lines::Line, scoring: ScoringVersion) -> RescoreOutcome {
+fn score_line(path: &Path, line: manifest_lines::Line, options: &Options) -> RescoreOutcome {
     let shown = format!("{}:{}", path.display(), line.number);
-    match line.text.and_then(|text| json::parse(&text)) {
-        Ok(manifest) => score_manifest(
-            &manifest,
-            format!("{}:{}", stem(path), line.number),
-            shown,
-            scoring,
-        ),
+    match line.text.and_then(|text| manifest_file::parse(&text)) {
+        Ok(manifest) => {
+            let name = format!("{}:{}", stem(path), line.number);
+            score_manifest(manifest, name, shown, options)
+        }
         Err(error) => failure(None, shown, error.reasons()),
     }
 }
 
 fn score_manifest(
-    manifest: &Value,
+    mut manifest: Value,
     name: String,
     path: String,
-    scoring: ScoringVersion,
+    options: &Options,
 ) -> RescoreOutcome {
-    let head = head(manifest, name, path);
-    let schema = manifest.get("schema_version").and_then(Value::as_str);
-    let reasons = match schema {
-        Some("prism_run_manifest.v2") if scoring == ScoringVersion::V3 => {
-            vec![format!(
-                "{SCORE_V3} needs the streams of the run, which a manifest alone does not hold"
-            )]
-        }
-        Some("prism_run_manifest.v2") => match v2::score(manifest) {
-            Ok(score) => return row_v2(head, score),
+    use ScoringVersion::{Auto, V1, V2, V3};
+    let (index, tolerance) = (options.index.as_ref(), options.tolerance);
+    let head = match Head::take(&mut manifest, name, path, index, tolerance) {
+        Ok(head) => head,
+        Err(outcome) => return outcome,
+    };
+    let needs = |rules: &str, what: &str| vec![format!("{rules} needs {what}")];
+    let reasons = match (manifest_file::schema_version(&manifest), options.scoring) {
+        (Some(MANIFEST_V2), Auto | V2) => match v2::score(&manifest) {
+            Ok(score) => return head.score_v2(score),
             Err(reasons) => reasons,
         },
-        other => vec![format!(
-            "schema_version: {}, expected prism_run_manifest.v2",
-            other.unwrap_or("missing or not a text")
+        (Some(MANIFEST_V1), Auto | V1) => match v1::score(&manifest) {
+            Ok(score) => return head.score_v1(score),
+            Err(reasons) => reasons,
+        },
+        (Some(MANIFEST_V1 | MANIFEST_V2), V3) => needs(
+            SCORE_V3,
+            "the streams of the run, which a manifest alone does not hold",
+        ),
+        (Some(MANIFEST_V2), V1) => needs(SCORE_V1, "the fields of a prism_run_manifest.v1"),
+        (Some(MANIFEST_V1), V2) => needs(SCORE_V2, "the fields of a prism_run_manifest.v2"),
+        (other, _) => vec![format!(
+            "schema_version: {}, expected {MANIFEST_V1} or {MANIFEST_V2}",
+            other.map_or("missing or not a text".to_owned(), |text| text
+                .chars()
+                .take(60)
+                .collect())
         )],
     };
-    failure(Some(head.submission_id), head.path, reasons)
+    head.fail(reasons)
 }
 
 fn score_run(run: Run, sums: Result<RunTotals, ScoreError>) -> RescoreOutcome {
@@ -240,102 +313,15 @@ fn score_run(run: Run, sums: Result<RunTotals, ScoreError>) -> RescoreOutcome {
         .map_err(|error| error.reasons())
         .and_then(|sums| v3::score(&sums, &run.facts.facts()));
     match scored {
-        Ok(score) => row_v3(run.head, score),
-        Err(reasons) => failure(Some(run.head.submission_id), run.head.path, reasons),
+        Ok(score) => run.head.score_v3(score),
+        Err(reasons) => run.head.fail(reasons),
     }
-}
-
-/// Totals of every run. When the one query over all of them fails, halves of the list are tried, so that few damaged
-/// streams among many cost few queries.
-fn totals_of_each(runs: &[(String, PathBuf)]) -> Vec<Result<RunTotals, ScoreError>> {
-    let mut sums = Vec::with_capacity(runs.len());
-    let mut parts = vec![runs];
-    while let Some(part) = parts.pop() {
-        match totals(part) {
-            Ok(all) => sums.extend(all.into_iter().map(Ok)),
-            Err(error) if part.len() <= 1 => sums.push(Err(error)),
-            Err(_) => {
-                let (first, second) = part.split_at(part.len() / 2);
-                parts.extend([second, first]);
-            }
-        }
-    }
-    sums
-}
-
-fn head(manifest: &Value, name: String, path: String) -> Head {
-    let score = manifest.get("score");
-    let field = |name: &str| score.and_then(|score| score.get(name));
-    Head {
-        submission_id: manifest
-            .get("submission_id")
-            .and_then(Value::as_str)
-            .map_or(name, str::to_owned),
-        path,
-        recorded_scoring_version: field("schema").and_then(Value::as_str).map(str::to_owned),
-        recorded_final_score: field("final_score").and_then(Value::as_f64),
-    }
-}
-
-fn drift(head: &Head, version: &str, final_score: f64) -> Option<f64> {
-    let same_rules = head.recorded_scoring_version.as_deref() == Some(version);
-    head.recorded_final_score
-        .filter(|_| same_rules)
-        .map(|recorded| final_score - recorded)
-}
-
-fn row_v2(head: Head, score: v2::ScoreV2) -> RescoreOutcome {
-    RescoreOutcome::Scored(RescoreRow {
-        drift: drift(&head, SCORE_V2, score.final_score),
-        submission_id: head.submission_id,
-        path: head.path,
-        scoring_version: SCORE_V2.to_owned(),
-        bpb: score.prequential_bpb,
-        two_part_bpb: None,
-        final_score: score.final_score,
-        flags: score.flags.into_iter().map(str::to_owned).collect(),
-        heldout_delta: score.heldout_delta,
-        train_heldout_gap: score.train_heldout_gap,
-        memorization_flag: score.memorization_flag,
-        memorization_penalty: score.memorization_penalty,
-        anti_cheat_multiplier: score.anti_cheat_multiplier,
-        recorded_scoring_version: head.recorded_scoring_version,
-        recorded_final_score: head.recorded_final_score,
-    })
-}
-
-fn row_v3(head: Head, score: v3::ScoreV3) -> RescoreOutcome {
-    RescoreOutcome::Scored(RescoreRow {
-        drift: drift(&head, SCORE_V3, score.final_score),
-        submission_id: head.submission_id,
-        path: head.path,
-        scoring_version: score.schema,
-        bpb: score.prequential_bpb,
-        two_part_bpb: Some(score.two_part_bpb),
-        final_score: score.final_score,
-        flags: score.flags,
-        heldout_delta: score.heldout_delta,
-        train_heldout_gap: score.train_heldout_gap,
-        memorization_flag: score.memorization_flag,
-        memorization_penalty: score.memorization_penalty,
-        anti_cheat_multiplier: score.anti_cheat_multiplier,
-        recorded_scoring_version: head.recorded_scoring_version,
-        recorded_final_score: head.recorded_final_score,
-    })
-}
-
-fn failure(submission_id: Option<String>, path: String, error: Vec<String>) -> RescoreOutcome {
-    RescoreOutcome::Failed(RescoreFailure {
-        submission_id,
-        path,
-        error,
-    })
 }
 
 /// A JSON file that names itself something other than a run manifest: a leaderboard, a corpus, a status.
 fn is_of_another_kind(document: &Value) -> bool {
-    let schema = document.get("schema_version").and_then(Value::as_str);
-    schema.is_some_and(|schema| !schema.starts_with("prism_run_manifest."))
+    manifest_file::schema_version(document)
+        .is_some_and(|schema| !schema.starts_with("prism_run_manifest."))
 }
 
 fn stem(path: &Path) -> String {

@@ -31,6 +31,16 @@ fn write_scored_run(folder: &Path) -> f64 {
     run.score.final_score
 }
 
+fn rescore(paths: &[PathBuf], scoring: ScoringVersion) -> RescoreReport {
+    super::rescore(
+        paths,
+        &Options {
+            scoring,
+            ..Options::default()
+        },
+    )
+}
+
 fn scored(outcome: &RescoreOutcome) -> &RescoreRow {
     match outcome {
         RescoreOutcome::Scored(row) => row,
@@ -70,7 +80,7 @@ fn an_own_run_has_the_same_bits_per_byte_under_the_historical_rules() {
     write_scored_run(&root.path().join("own"));
     let row = |scoring| scored(&rescore(&[root.path().to_path_buf()], scoring).rows[0]).clone();
     let (v2, v3) = (row(ScoringVersion::V2), row(ScoringVersion::V3));
-    assert_eq!(v2.bpb.to_bits(), v3.bpb.to_bits());
+    assert_eq!(v2.bpb.map(f64::to_bits), v3.bpb.map(f64::to_bits));
     assert_eq!(
         (v2.heldout_delta, v2.train_heldout_gap),
         (v3.heldout_delta, v3.train_heldout_gap)
@@ -91,7 +101,7 @@ fn one_bad_input_costs_itself_only() {
     write("c.json", &EXAMPLE[..1000]);
     write(
         "d.json",
-        &example_with(|manifest| manifest["schema_version"] = json!("prism_run_manifest.v1")),
+        &example_with(|manifest| manifest["schema_version"] = json!("prism_run_manifest.v0")),
     );
     write(
         "e.json",
@@ -125,7 +135,9 @@ fn one_bad_input_costs_itself_only() {
         "not a finite number: metrics.online_loss[0]: NaN; not a finite number: metrics.step0_loss: NaN"
     );
     assert!(reasons(c).contains("not valid JSON"));
-    assert!(reasons(d).contains("prism_run_manifest.v1, expected prism_run_manifest.v2"));
+    assert!(reasons(d).contains(
+        "prism_run_manifest.v0, expected prism_run_manifest.v1 or prism_run_manifest.v2"
+    ));
     assert_eq!(scored(e).drift, Some(0.08854080006159118 - 0.08));
     assert_eq!(
         (

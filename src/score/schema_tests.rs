@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::leaderboard::{LeaderboardRow, leaderboard, weights};
-use super::rescore::{ScoringVersion, rescore};
+use super::rescore::{Options, rescore};
 use super::run_fixture::{measurement, write_run};
 use super::score_run;
 
@@ -104,13 +104,14 @@ fn leaderboards_and_weights() {
         rank: 0,
         submission_id: "s1".to_owned(),
         hotkey: None,
-        accepted_at_unix_ms: 1,
+        accepted_at_unix_ms: Some(1),
         scoring_version: "prism_score.v3".to_owned(),
         final_score: 0.3,
-        prequential_bpb: 2.3,
+        prequential_bpb: Some(2.3),
         two_part_bpb: Some(2.4),
         heldout_delta: None,
         flags: Vec::new(),
+        tied_with_above: None,
     }];
     accepts(&schema("leaderboard"), &json!(leaderboard(&rows)));
     accepts(&schema("leaderboard"), &json!(leaderboard(&[])));
@@ -131,7 +132,13 @@ fn rescoring_reports() {
     )
     .unwrap();
     std::fs::write(folder.path().join("b.json"), "{").unwrap();
-    let report = rescore(&[folder.path().to_path_buf()], ScoringVersion::Auto);
+    let report = rescore(
+        &[folder.path().to_path_buf()],
+        &Options {
+            epoch_seconds: Some(21_600),
+            ..Options::default()
+        },
+    );
     assert_eq!((report.scored, report.failed), (1, 1));
     accepts(&schema("rescore"), &json!(report));
 }

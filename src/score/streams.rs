@@ -216,7 +216,12 @@ pub fn read_heldout(path: &Path) -> Result<Vec<HeldoutRow>, ScoreError> {
     Ok(rows)
 }
 
-fn write_frame(path: &Path, height: usize, columns: Vec<Column>) -> Result<(), ScoreError> {
+/// Writes a table, whole or not at all; its bytes are a function of its cells alone.
+pub(super) fn write_frame(
+    path: &Path,
+    height: usize,
+    columns: Vec<Column>,
+) -> Result<(), ScoreError> {
     let io = |action| {
         move |source| ScoreError::Io {
             action,
@@ -254,14 +259,34 @@ fn write_frame(path: &Path, height: usize, columns: Vec<Column>) -> Result<(), S
         .map_err(io("make durable"))
 }
 
-/// Reads a whole file of exactly these columns, without nulls.
-fn read_frame(path: &Path, schema: &Schema) -> Result<DataFrame, ScoreError> {
-    let file = File::open(path).map_err(|source| ScoreError::Io {
+/// Rows that a stream states in its footer.
+///
+/// # Errors
+/// [`ScoreError::Io`], [`ScoreError::BadStream`].
+pub(super) fn count_rows(path: &Path) -> Result<usize, ScoreError> {
+    let file = open(path)?;
+    guarded(path, || ParquetReader::new(file).num_rows())
+}
+
+fn open(path: &Path) -> Result<File, ScoreError> {
+    File::open(path).map_err(|source| ScoreError::Io {
         action: "open",
         path: path.to_path_buf(),
         source,
-    })?;
-    let frame = guarded(path, || ParquetReader::new(file).set_rechunk(true).finish())?;
+    })
+}
+
+/// Reads a whole file of exactly these columns, without nulls.
+fn read_frame(path: &Path, schema: &Schema) -> Result<DataFrame, ScoreError> {
+    let file = open(path)?;
+    // a caller with many files has threads of its own
+    let read = || {
+        ParquetReader::new(file)
+            .read_parallel(ParallelStrategy::None)
+            .set_rechunk(true)
+            .finish()
+    };
+    let frame = guarded(path, read)?;
     let what = if **frame.schema() != *schema {
         format!("its columns are {:?}, expected {schema:?}", frame.schema())
     } else if frame.columns().iter().any(|column| column.null_count() > 0) {

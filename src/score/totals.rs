@@ -1,7 +1,8 @@
-//! Adding up streams with polars: one lazy query over the online streams of all runs, one over the held-out streams.
+//! Adding up streams with polars: streams of a usual length file by file on a few threads, longer ones in one lazy query
+//! over their online and one over their held-out streams.
 //!
-//! All sums are integers, so they are the same whatever the grouping, the thread count or the machine. The streaming
-//! engine reads row group by row group: memory grows with the number of runs, not with their length.
+//! All sums are integers, so they are the same whatever the way, the grouping, the thread count or the machine. The
+//! streaming engine of the query reads row group by row group: memory does not grow with the length of a run.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,11 @@ use super::error::ScoreError;
 use super::formulas::{bits_per_byte, nats_from_q32};
 use super::stream_query::{FILE, heldout_sums, online_sums};
 use super::stream_rows::HeldoutRole;
+use super::stream_sums::{MOST_ROWS, sum_run};
 use super::streams::{HELDOUT_FILE, ONLINE_FILE};
+
+/// Runs of one query: its memory grows with them.
+const QUERY_RUNS: usize = 64;
 
 /// Tokens, their bytes and their code length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,16 +78,89 @@ pub struct RunTotals {
 /// [`ScoreError::Query`] when it is not. Must not be called from a rayon worker (polars has a pool of its own and
 /// waits for it): that is a [`ScoreError::Query`] too.
 pub fn totals(runs: &[(String, PathBuf)]) -> Result<Vec<RunTotals>, ScoreError> {
+    distinct_folders(runs)?;
+    totals_of_each(runs).into_iter().collect()
+}
+
+/// Totals of every run, or what is wrong with it, in their order.
+pub fn totals_of_each(runs: &[(String, PathBuf)]) -> Vec<Result<RunTotals, ScoreError>> {
+    totals_up_to(runs, MOST_ROWS)
+}
+
+/// Streams of more than `most_rows` go through the query.
+fn totals_up_to(
+    runs: &[(String, PathBuf)],
+    most_rows: usize,
+) -> Vec<Result<RunTotals, ScoreError>> {
     if rayon::current_thread_index().is_some() {
-        let what = "called from a rayon worker, expected a thread outside the pool".to_owned();
-        return Err(ScoreError::Query {
+        let fault = || ScoreError::Query {
             runs: runs.len(),
-            what,
-        });
+            what: "called from a rayon worker, expected a thread outside the pool".to_owned(),
+        };
+        return runs.iter().map(|_| Err(fault())).collect();
     }
-    if runs.is_empty() {
-        return Ok(Vec::new());
+    let mut sums = sum_small(runs, most_rows);
+    let is_long = |sum: &Result<Option<RunTotals>, ScoreError>| matches!(sum, Ok(None));
+    let long: Vec<(String, PathBuf)> = runs
+        .iter()
+        .zip(&sums)
+        .filter(|(_, sum)| is_long(sum))
+        .map(|(run, _)| run.clone())
+        .collect();
+    let places = sums.iter_mut().filter(|sum| is_long(sum));
+    for (place, sum) in places.zip(query_each(&long)) {
+        *place = sum.map(Some);
     }
+    sums.into_iter()
+        .zip(runs)
+        .map(|(sum, (_, folder))| {
+            // none is left: there was one answer for each
+            sum?.ok_or_else(|| bad_stream(&folder.join(ONLINE_FILE), "it was not added up"))
+        })
+        .collect()
+}
+
+/// Every run whose streams are short, on threads of their own: polars is not called from a pool that it may wait for.
+fn sum_small(
+    runs: &[(String, PathBuf)],
+    most_rows: usize,
+) -> Vec<Result<Option<RunTotals>, ScoreError>> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let part = runs.len().div_ceil(threads).max(1);
+    let mut sums: Vec<Result<Option<RunTotals>, ScoreError>> =
+        runs.iter().map(|_| Ok(None)).collect();
+    std::thread::scope(|scope| {
+        for (runs, sums) in runs.chunks(part).zip(sums.chunks_mut(part)) {
+            scope.spawn(move || {
+                for ((id, folder), sum) in runs.iter().zip(sums) {
+                    *sum = sum_run(id, folder, most_rows);
+                }
+            });
+        }
+    });
+    sums
+}
+
+/// Totals of every run by the query. When the one query over all of them fails, halves of the list are tried, so that
+/// few damaged streams among many cost few queries.
+fn query_each(runs: &[(String, PathBuf)]) -> Vec<Result<RunTotals, ScoreError>> {
+    let mut sums = Vec::with_capacity(runs.len());
+    let mut parts: Vec<_> = runs.chunks(QUERY_RUNS).rev().collect();
+    while let Some(part) = parts.pop() {
+        match query(part) {
+            Ok(all) => sums.extend(all.into_iter().map(Ok)),
+            Err(error) if part.len() <= 1 => sums.push(Err(error)),
+            Err(_) => {
+                let (first, second) = part.split_at(part.len() / 2);
+                parts.extend([second, first]);
+            }
+        }
+    }
+    sums
+}
+
+/// One query over all of `runs`.
+fn query(runs: &[(String, PathBuf)]) -> Result<Vec<RunTotals>, ScoreError> {
     let folders = distinct_folders(runs)?;
     let online = stream_paths(&folders, ONLINE_FILE, |_| true)?;
     let heldout = stream_paths(&folders, HELDOUT_FILE, Path::exists)?;

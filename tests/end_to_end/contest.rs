@@ -99,6 +99,8 @@ impl Contest {
             "inbox": root.join("inbox"),
             "outbox": root.join("outbox"),
             "corpus": {"root": root.join("corpus"), "tokenizers": repository().join("tokenizers")},
+            // the tests' submissions are much alike on purpose
+            "duplicates": {"policy": "off"},
             "intake": {"settle_ms": 200, "rescan_ms": 1_000},
             "budget": {"bytes": corpus::BUDGET_BYTES, "wall_clock_s": 60, "grace_s": 5},
             "held_out": {"val_bytes": corpus::VAL_BYTES, "train_tail_bytes": 4_000},

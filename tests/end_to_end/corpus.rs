@@ -115,7 +115,7 @@ pub fn ids(texts: &[String], tokenizer: &str) -> Vec<u32> {
         return ids;
     }
     let file = repository().join(format!("tokenizers/{tokenizer}.json"));
-    let bpe = tokenizers::Tokenizer::from_file(file).unwrap();
+    let bpe = ::tokenizers::Tokenizer::from_file(file).unwrap();
     let end_of_text = bpe.token_to_id("<|endoftext|>").unwrap();
     for text in texts {
         ids.extend(bpe.encode(text.as_str(), false).unwrap().get_ids());

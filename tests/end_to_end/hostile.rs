@@ -270,12 +270,11 @@ class Replayer(nn.Module):
             return logits
         ahead = nn.functional.one_hot(tokens[:, 1:], logits.shape[2]) * 20.0
         logits = logits + nn.functional.pad(ahead, (0, 0, 0, 1))
-        for row in range(tokens.shape[0]):
-            for old, said in self.seen:
-                for before in range(old.shape[0]):
-                    same = int((old[before] == tokens[row]).long().cumprod(0).sum())
-                    if same > 0:
-                        logits[row, :same] = said[before, :same]
+        for old, said in self.seen:
+            for row in range(tokens.shape[0]):
+                same = (old == tokens[row]).long().cumprod(1).sum(1)
+                most = int(same.argmax())
+                logits[row, :same[most]] = said[most, :same[most]]
         self.seen.append((tokens.clone(), logits.clone()))
         return logits
 

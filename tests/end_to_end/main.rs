@@ -3,23 +3,30 @@
 //! One executable, so that measured runs take turns ([`contest::turn`]): two at a time would disturb each other's budgets.
 //! Isolation is `bwrap` where it works and `none`, asked for by name, where it does not; stderr says which.
 
+mod archives;
 mod bad_input;
 mod cli;
 mod contest;
 mod corpus;
+mod duplicates;
 mod exact;
 mod hostile;
 mod isolation;
 mod leaks;
 mod limits;
+mod locked_corpus;
 mod measure;
 mod outbox;
 mod past;
 mod processes;
 mod ranks;
+mod rescore;
 mod resources;
 mod resume;
+mod review;
 mod shards;
 mod submissions;
+mod tokenizers;
 mod watch;
 mod zips;
+mod zoo;

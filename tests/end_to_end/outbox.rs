@@ -162,13 +162,17 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 /// Schema by file name; a file of any other name is none of ours.
-const KINDS: [(&str, Option<&str>); 10] = [
+const KINDS: [(&str, Option<&str>); 14] = [
     ("status.json", Some("status")),
     ("review.json", Some("review")),
     ("architecture_graph.json", Some("architecture_graph")),
     ("prism_run_manifest.v2.json", Some("prism_run_manifest.v2")),
     ("leaderboard.json", Some("leaderboard")),
     ("weights.json", Some("weights")),
+    ("digests.json", Some("digests")),
+    ("signature.json", Some("signature")),
+    ("run_config.json", Some("run_config")),
+    ("corpus_manifest.json", Some("locked_data")),
     ("submission.zip", None),
     ("run.log", None),
     ("online_loss.parquet", None),

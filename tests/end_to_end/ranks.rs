@@ -25,7 +25,7 @@ from architecture import build_model
 
 def train(ctx):
     dist.init_process_group(backend=ctx.distributed_backend)
-    built = build_model(ctx)
+    built = build_model(ctx).to(ctx.device)
     model = {wrap}
     optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
     for batch in ctx.iter_train_batches(model, batch_size=2, seq_len=64, tokenizer='bytes'):

@@ -38,6 +38,7 @@ class Peer:
         self._calls = 0
         self.hello = self.receive()
         self.plan: dict[str, Any] = {}
+        self.sources: dict[str, str | None] = {}
 
     def send(self, kind: str, fds: Sequence[int] = (), **fields: Any) -> None:
         """Sends one frame, in two pieces: a stream has no message borders."""
@@ -208,6 +209,7 @@ class Run:
                 "determinism": True,
             }
             peer.send("plan", **peer.plan)
+            peer.sources = peer.expect("sources")["digests"]
 
     def __enter__(self) -> Run:
         return self

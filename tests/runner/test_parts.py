@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
+import struct
 import sys
 import tempfile
 import unittest
@@ -19,6 +21,8 @@ sys.path.insert(0, str(RUNNER.parent))
 
 from prism_challenge.evaluator import interface
 from prism_runner import blackboard, census, predict, reference_tokenizer, seeds, weights, wire
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 # "a" "b" "c" "Ġ" are single bytes; merges by rank: ab, abc, Ġab
 MINI = {
@@ -85,11 +89,42 @@ class Tokenizers(unittest.TestCase):
         ):
             shelf.get("gpt2")
         for code in (str.encode, reference_tokenizer.ByteTokenizer("bytes", 257), 3):
-            with self.assertRaisesRegex(TypeError, "code are not accepted"):
+            with self.assertRaisesRegex(
+                reference_tokenizer.TokenizerRefused, "code are not accepted"
+            ):
                 shelf.name_of(code)
-        other = self.shelf(MINI | {"normalizer": {"type": "Lowercase"}})
-        with self.assertRaisesRegex(ValueError, "a normalizer is set; pass its name"):
-            other.get("mini")
+        other = self.shelf(MINI | {"normalizer": {"type": "Lowercase"}}).get("mini")
+        with self.assertRaisesRegex(ValueError, "it has a normalizer; pass its name"):
+            other.encode("a")
+        self.assertEqual(other.decode([4, 2]), "abc")
+
+    def test_gpt2_is_tiktokens(self) -> None:
+        """Ids that tiktoken gave, for all cases that are not a whole plane of Unicode."""
+        listed = {"gpt2": {"file": str(REPOSITORY / "tokenizers/gpt2.json"), "size": 50_257}}
+        gpt2 = reference_tokenizer.Shelf(listed).get("GPT2")
+        fixture = REPOSITORY / "src/dataset/tokenizer/fixtures/gpt2_tiktoken.json"
+        for case in json.loads(fixture.read_text(encoding="ascii"))["cases"]:
+            if "ranges" in case:
+                continue
+            unit = json.loads(case["python_unit"]) if "python_unit" in case else case["unit"]
+            ids = gpt2.encode(unit * case["times"])
+            self.assertEqual(len(ids), case["tokens"], case["name"])
+            digest = hashlib.sha256(struct.pack(f"<{len(ids)}I", *ids)).hexdigest()
+            self.assertEqual(digest, case["sha256"], case["name"])
+            self.assertEqual(gpt2.decode(ids), case["unit"] * case["times"], case["name"])
+
+    def test_llamas_kind(self) -> None:
+        """The sign for a space, bytes of what the vocabulary lacks, nothing before the text."""
+        file = REPOSITORY / "src/dataset/tokenizer/fixtures/llama_like.json"
+        listed = {"llama": {"file": str(file), "size": 290}}
+        llama = reference_tokenizer.Shelf(listed).get("llama")
+        vocab = json.loads(file.read_text(encoding="utf-8"))["model"]["vocab"]
+        table = {"the": ["t", "he"], " the and": ["▁the", "▁and"],
+                 "▁": ["<0xE2>", "<0x96>", "<0x81>"], "a     x": ["a", "▁▁▁▁", "▁", "<0x78>"]}  # fmt: skip
+        for text, tokens in table.items():
+            self.assertEqual(llama.encode(text), [vocab[token] for token in tokens], text)
+            self.assertEqual(llama.decode(llama.encode(text)), text)
+        self.assertEqual(llama.decode([vocab["</s>"], vocab["he"]]), "he")
 
 
 class Holder:

@@ -63,7 +63,7 @@ fn kinds_of_the_earlier_contract_are_named() {
 }
 
 /// Text, line and column (0 for the whole file), and a part of the reason.
-const REFUSED: [(&str, usize, usize, &str); 33] = [
+const REFUSED: [(&str, usize, usize, &str); 36] = [
     ("a: &x 1\n", 1, 4, "anchor '&'"),
     ("&x a: 1\n", 1, 1, "anchor '&'"),
     ("name: a\nversion: *x\n", 2, 10, "alias '*'"),
@@ -108,7 +108,15 @@ const REFUSED: [(&str, usize, usize, &str); 33] = [
         3,
         "unknown field `path`",
     ),
-    ("name: a\nname: b\n", 1, 1, "duplicate field `name`"),
+    ("name: a\nname: b\n", 2, 1, "duplicate field `name`"),
+    (
+        "training:\n  entry: a\n  entry: b\n",
+        3,
+        3,
+        "duplicate field `entry`",
+    ),
+    ("name: a\nkind: fancy\n", 2, 1, "kind: got"),
+    ("{kind: fancy}\n", 0, 0, "kind: got"),
     ("- a\n- b\n", 1, 1, "invalid type: sequence"),
     ("just text\n", 1, 1, "invalid type: string"),
     ("name: [a]\n", 1, 7, "invalid type: sequence"),
@@ -120,8 +128,8 @@ const REFUSED: [(&str, usize, usize, &str); 33] = [
     ),
     ("version: [1]\n", 1, 1, "expected text or a number"),
     ("name: \"open\n", 2, 1, "quoted scalar"),
-    ("tokenizer: ../../etc/passwd\n", 0, 0, "tokenizer: got"),
-    ("tokenizer: ''\n", 0, 0, "tokenizer: got"),
+    ("tokenizer: ../../etc/passwd\n", 1, 1, "tokenizer: got"),
+    ("tokenizer: ''\n", 1, 1, "tokenizer: got"),
 ];
 
 #[test]

@@ -32,6 +32,17 @@ fn declared_entrypoints_are_taken_exactly() {
 }
 
 #[test]
+fn a_tokenizer_of_its_own_must_be_there() {
+    let mut zip = with_manifest("tokenizer: tokenizer.json\n");
+    let error = refusal(&zip.build());
+    assert_eq!(error.rule_id(), "prism:tokenizer");
+    assert!(error.to_string().contains("not at the top"), "{error}");
+    zip.add("tokenizer.json", b"{}");
+    let bundle = open_default(&zip.build()).expect("a tokenizer beside the scripts");
+    assert_eq!(bundle.tokenizer.as_deref(), Some("tokenizer.json"));
+}
+
+#[test]
 fn what_is_declared_must_be_there() {
     let section = |text: &str| with_manifest(&format!("architecture: {{{text}}}\n")).build();
     let cases = [

@@ -77,7 +77,7 @@ const ESCAPES_UNLESS_OWN: &[(&str, &str)] = &[
 
 /// Special names that may be read on any object.
 #[rustfmt::skip]
-const READABLE_SPECIAL: &[&str] = &[
+pub const READABLE_SPECIAL: &[&str] = &[
     "__abs__", "__add__", "__and__", "__bool__", "__call__", "__contains__", "__delitem__", "__enter__", "__eq__",
     "__exit__", "__float__", "__floordiv__", "__format__", "__ge__", "__getitem__", "__gt__", "__hash__", "__init__",
     "__init_subclass__", "__int__", "__invert__", "__iter__", "__le__", "__len__", "__lt__", "__matmul__", "__mod__",
@@ -115,6 +115,12 @@ const PRIVATE_ALLOWED: &[&str] = &[
     "_modules",
     "_parameters",
     "_buffers",
+    // of the base classes of schedulers and modules, and of sparse gradients
+    "_last_lr",
+    "_step_count",
+    "_get_name",
+    "_indices",
+    "_values",
 ];
 
 pub fn is_special(name: &str) -> bool {

@@ -5,6 +5,7 @@ use crate::review::builtins::{self, Verdict};
 use crate::review::origin::Origin;
 use crate::review::parse::ast::{Constant, Expr, ExprCall, ExprContext, ExprName};
 use crate::review::parse::span;
+use crate::review::walk::ScopeKind;
 
 /// Judges a name that is read.
 pub fn check_name<'a>(walk: &mut RuleWalk<'_, 'a>, expression: &'a Expr, node: &'a ExprName) {
@@ -17,8 +18,12 @@ pub fn check_name<'a>(walk: &mut RuleWalk<'_, 'a>, expression: &'a Expr, node: &
         node.id.as_str(),
         "__name__" | "__all__" | "__version__" | "__author__" | "__debug__"
     );
+    // `__radd__ = __add__` in a class body
+    let is_own_method = walk.scope_kind() == ScopeKind::Class
+        && attributes::READABLE_SPECIAL.contains(&node.id.as_str());
     if attributes::is_special(&node.id)
         && !is_readable
+        && !is_own_method
         && !origins.contains(&Origin::Builtin(node.id.to_string()))
     {
         let detail = format!("{} is read by name", node.id.as_str());

@@ -1,13 +1,14 @@
-//! Large constants: size and entropy of text, bytes and tables of numbers.
+//! Large constants: size and entropy of text, bytes, and displays of numbers and text.
 
 use super::RuleWalk;
+use crate::review::entropy::entropy_bits;
 use crate::review::parse::ast::{Constant, Expr, Stmt};
 use crate::review::parse::span;
 use crate::review::walk::{ScopeKind, Span, Visitor, walk_module};
 
-/// Bytes of one constant from which it is reported.
+/// Bytes of one constant, or of the texts of one display, from which they are reported.
 const WARN_BYTES: usize = 2_048;
-/// Bytes of one constant that are refused.
+/// Bytes of one constant, or of the texts of one display, that are refused.
 const MAX_BYTES: usize = 16_384;
 /// Numbers in one display from which it is reported.
 const WARN_NUMBERS: usize = 512;
@@ -17,38 +18,61 @@ const MAX_NUMBERS: usize = 4_096;
 const MAX_TOTAL_BYTES: usize = 65_536;
 /// Numbers in one file that are refused.
 const MAX_TOTAL_NUMBERS: usize = 16_384;
-
-/// Entropy of a random decimal digit.
-const DIGIT_BITS: f64 = 3.32;
+/// Words of ordinary text are shorter on average.
+const ENCODED_WORD_BYTES: usize = 64;
+/// Hexadecimal digits have 4 bits, base64 has 6.
+const ENCODED_BITS: f64 = 3.5;
+/// Displays inside one another that are counted together.
+const MAX_DISPLAY_DEPTH: usize = 8;
 
 #[derive(Default)]
 struct Literals {
-    large: Vec<(Span, usize, f64)>,
-    tables: Vec<(Span, usize)>,
+    large: Vec<(Span, usize, f64, bool)>,
+    tables: Vec<(Span, Content)>,
     docstrings: Vec<usize>,
+    /// End of the outermost display that was counted last: those inside it are part of it.
+    counted_until: usize,
     total_bytes: usize,
     total_numbers: usize,
+}
+
+/// What a display holds, displays inside it included.
+#[derive(Clone, Copy, Default)]
+struct Content {
+    numbers: usize,
+    text_bytes: usize,
 }
 
 /// Reports the literals of the file under review.
 pub fn check(walk: &mut RuleWalk<'_, '_>) {
     let mut literals = Literals::default();
     walk_module(walk.file.body, &mut literals);
-    for (span, bytes, entropy) in literals.large {
-        let detail = format!("a constant of {bytes} bytes, {entropy:.2} bits of entropy per byte");
-        if bytes > MAX_BYTES {
-            walk.reject("prism:literal-blob", span, "Constant", &detail);
+    for (span, bytes, entropy, is_encoded) in literals.large {
+        let what = if is_encoded {
+            "encoded text"
         } else {
-            walk.warn("prism:literal-blob", span, "Constant", &detail);
-        }
+            "a constant"
+        };
+        let detail = format!("{what} of {bytes} bytes, {entropy:.2} bits of entropy per byte");
+        report(
+            walk,
+            span,
+            "Constant",
+            &detail,
+            is_encoded || bytes > MAX_BYTES,
+        );
     }
-    for (span, numbers) in literals.tables {
-        let detail = format!("a table of {numbers} numbers");
-        if numbers > MAX_NUMBERS {
-            walk.reject("prism:literal-blob", span, "Expr", &detail);
-        } else {
-            walk.warn("prism:literal-blob", span, "Expr", &detail);
-        }
+    for (span, content) in literals.tables {
+        let source = walk.file.text.get(span.0..span.1).unwrap_or("");
+        let detail = format!(
+            "a table of {} numbers and {} bytes of text, {} bytes of source with {:.2} bits of entropy per byte",
+            content.numbers,
+            content.text_bytes,
+            source.len(),
+            entropy_bits(source.as_bytes())
+        );
+        let is_refused = content.numbers > MAX_NUMBERS || content.text_bytes > MAX_BYTES;
+        report(walk, span, "Expr", &detail, is_refused);
     }
     let whole = (0, walk.file.text.find('\n').unwrap_or(walk.file.text.len()));
     if literals.total_bytes > MAX_TOTAL_BYTES {
@@ -58,6 +82,20 @@ pub fn check(walk: &mut RuleWalk<'_, '_>) {
     if literals.total_numbers > MAX_TOTAL_NUMBERS {
         let detail = format!("{} numbers in one file", literals.total_numbers);
         walk.reject("prism:literal-blob", whole, "Module", &detail);
+    }
+}
+
+fn report(
+    walk: &mut RuleWalk<'_, '_>,
+    span: Span,
+    node: &'static str,
+    detail: &str,
+    is_refused: bool,
+) {
+    if is_refused {
+        walk.reject("prism:literal-blob", span, node, detail);
+    } else {
+        walk.warn("prism:literal-blob", span, node, detail);
     }
 }
 
@@ -73,33 +111,33 @@ impl<'a> Visitor<'a> for Literals {
     }
 
     fn expression(&mut self, expression: &'a Expr) {
-        let numbers = match expression {
-            Expr::Constant(constant) => {
-                let bytes: &[u8] = match &constant.value {
-                    Constant::Str(text) => text.as_bytes(),
-                    Constant::Bytes(bytes) => bytes,
-                    Constant::Int(_) | Constant::Float(_) | Constant::Complex { .. } => {
-                        self.total_numbers += 1;
-                        // a long integer carries as much as the digits it is written with
-                        let (start, end) = span(expression);
-                        if end.saturating_sub(start) > 64 {
-                            self.note(expression, end - start, DIGIT_BITS);
-                        }
-                        return;
+        let (start, end) = span(expression);
+        match expression {
+            Expr::Constant(constant) => match &constant.value {
+                Constant::Str(text) => self.note(expression, text.as_bytes(), text.len()),
+                Constant::Bytes(bytes) => self.note(expression, bytes, bytes.len()),
+                Constant::Int(number) => {
+                    self.total_numbers += 1;
+                    // a long integer carries as much as a text of its bytes
+                    if end.saturating_sub(start) > 64 {
+                        let bytes = number.to_signed_bytes_le();
+                        self.note(expression, &bytes, end - start);
                     }
-                    _ => return,
-                };
-                self.note(expression, bytes.len(), entropy_bits(bytes));
-                return;
+                }
+                Constant::Float(_) | Constant::Complex { .. } => self.total_numbers += 1,
+                _ => {}
+            },
+            Expr::List(_) | Expr::Tuple(_) | Expr::Set(_) | Expr::Dict(_)
+                if start >= self.counted_until =>
+            {
+                let mut content = Content::default();
+                count(expression, &mut content, MAX_DISPLAY_DEPTH);
+                if content.numbers >= WARN_NUMBERS || content.text_bytes >= WARN_BYTES {
+                    self.counted_until = end;
+                    self.tables.push(((start, end), content));
+                }
             }
-            Expr::List(node) => count_numbers(&node.elts),
-            Expr::Tuple(node) => count_numbers(&node.elts),
-            Expr::Set(node) => count_numbers(&node.elts),
-            Expr::Dict(node) => count_numbers(&node.values),
-            _ => return,
-        };
-        if numbers >= WARN_NUMBERS {
-            self.tables.push((span(expression), numbers));
+            _ => {}
         }
     }
 
@@ -109,49 +147,59 @@ impl<'a> Visitor<'a> for Literals {
 }
 
 impl Literals {
-    fn note(&mut self, expression: &Expr, bytes: usize, entropy: f64) {
+    /// Notes a constant; `bytes` are what it carries, `size_bytes` what is said of it.
+    fn note(&mut self, expression: &Expr, bytes: &[u8], size_bytes: usize) {
         let is_docstring =
             self.docstrings.last() == Some(&(std::ptr::from_ref(expression) as usize));
         if !is_docstring {
-            self.total_bytes += bytes;
+            self.total_bytes += size_bytes;
         }
-        if bytes > MAX_BYTES || (bytes >= WARN_BYTES && !is_docstring) {
-            self.large.push((span(expression), bytes, entropy));
+        if size_bytes < WARN_BYTES || (is_docstring && size_bytes <= MAX_BYTES) {
+            return;
         }
+        let entropy = entropy_bits(bytes);
+        let is_encoded = !is_docstring && entropy >= ENCODED_BITS && is_one_word(bytes);
+        self.large
+            .push((span(expression), size_bytes, entropy, is_encoded));
     }
 }
 
-/// Numbers directly in a display, signed ones included.
-fn count_numbers(elements: &[Expr]) -> usize {
-    elements
+/// Whether blanks are as rare as in encoded data.
+fn is_one_word(bytes: &[u8]) -> bool {
+    let blanks = bytes
         .iter()
-        .filter(|element| {
-            let inner = match element {
-                Expr::UnaryOp(node) => &node.operand,
-                other => *other,
-            };
-            matches!(inner, Expr::Constant(constant)
-                if matches!(constant.value, Constant::Int(_) | Constant::Float(_) | Constant::Complex { .. }))
-        })
-        .count()
+        .filter(|byte| byte.is_ascii_whitespace())
+        .count();
+    blanks * ENCODED_WORD_BYTES < bytes.len()
 }
 
-/// Order-0 Shannon entropy in bits per byte.
-fn entropy_bits(bytes: &[u8]) -> f64 {
-    if bytes.len() < WARN_BYTES {
-        return 0.0;
+/// Counts numbers, signed ones included, and the bytes of texts in a display and in the displays inside it.
+fn count(display: &Expr, content: &mut Content, depth_left: usize) {
+    let Some(depth_left) = depth_left.checked_sub(1) else {
+        return;
+    };
+    let (elements, keys): (&[Expr], &[Option<Expr>]) = match display {
+        Expr::List(node) => (&node.elts, &[]),
+        Expr::Tuple(node) => (&node.elts, &[]),
+        Expr::Set(node) => (&node.elts, &[]),
+        Expr::Dict(node) => (&node.values, &node.keys),
+        _ => return,
+    };
+    for element in elements.iter().chain(keys.iter().flatten()) {
+        let inner = match element {
+            Expr::UnaryOp(node) => &node.operand,
+            other => other,
+        };
+        match inner {
+            Expr::Constant(constant) => match &constant.value {
+                Constant::Int(_) | Constant::Float(_) | Constant::Complex { .. } => {
+                    content.numbers += 1;
+                }
+                Constant::Str(text) => content.text_bytes += text.len(),
+                Constant::Bytes(bytes) => content.text_bytes += bytes.len(),
+                _ => {}
+            },
+            other => count(other, content, depth_left),
+        }
     }
-    let mut counts = [0usize; 256];
-    for byte in bytes {
-        counts[usize::from(*byte)] += 1;
-    }
-    let total = bytes.len() as f64;
-    counts
-        .iter()
-        .filter(|count| **count > 0)
-        .map(|count| {
-            let share = *count as f64 / total;
-            -share * share.log2()
-        })
-        .sum()
 }

@@ -8,6 +8,7 @@ mod imports;
 mod library_calls;
 mod literals;
 mod modules;
+mod purity;
 mod syntax;
 mod trusted_paths;
 mod type_calls;
@@ -16,13 +17,14 @@ use std::collections::HashSet;
 
 use super::bundle::{Bundle, SourceFile};
 use super::finding::{Finding, Place, Severity};
-use super::limits::MAX_FINDINGS_PER_FILE;
+use super::limits::{MAX_FINDINGS_PER_FILE, MAX_SCOPE_DEPTH, MAX_WALK_DEPTH};
 use super::origin::Origin;
 use super::parse::ast::{Expr, Pattern, Stmt};
 use super::scope::{ScopeCursor, ScopeId};
 use super::walk::{Binding, ScopeKind, Span, Visitor, walk_module};
 
 pub use contract::{check_roles, check_shadowing};
+pub use purity::check as check_purity;
 
 /// Applies every rule to one file of the bundle.
 ///
@@ -38,8 +40,10 @@ pub fn check_file(bundle: &Bundle<'_>, index: usize) -> (Vec<Finding>, usize) {
         cursor: ScopeCursor::default(),
         settled: HashSet::new(),
         findings: Vec::new(),
+        places: HashSet::new(),
         nodes: 0,
     };
+    bundle.ledger.begin_file(index);
     if let Some(span) = file.scopes.too_deep {
         walk.too_deep(span);
         return (walk.findings, 0);
@@ -58,6 +62,8 @@ pub struct RuleWalk<'b, 'a> {
     /// Expressions that a parent has already judged, by address.
     settled: HashSet<usize>,
     findings: Vec<Finding>,
+    /// Rules and offsets of `findings`: one finding of a rule for each place.
+    places: HashSet<(&'static str, usize)>,
     nodes: usize,
 }
 
@@ -116,14 +122,9 @@ impl<'a> RuleWalk<'_, 'a> {
             span,
             ast_node,
         };
-        let finding = Finding::at(rule_id, severity, &place, detail);
-        let is_known = self.findings.iter().any(|known| {
-            known.rule_id == finding.rule_id
-                && known.line == finding.line
-                && known.column == finding.column
-        });
-        if !is_known {
-            self.findings.push(finding);
+        if self.places.insert((rule_id, span.0)) {
+            self.findings
+                .push(Finding::at(rule_id, severity, &place, detail));
         }
     }
 }
@@ -201,8 +202,7 @@ impl<'a> Visitor<'a> for RuleWalk<'_, 'a> {
             span,
             "Module",
             &format!(
-                "nesting deeper than {} levels",
-                super::limits::MAX_WALK_DEPTH
+                "nesting deeper than {MAX_WALK_DEPTH} levels, or than {MAX_SCOPE_DEPTH} functions, classes and comprehensions"
             ),
         );
     }

@@ -4,7 +4,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::RuleWalk;
 use crate::review::origin::Origin;
-use crate::review::parse::ast::{Expr, Stmt, StmtClassDef};
+use crate::review::parse::ast::{Constant, Expr, ExprFormattedValue, Stmt, StmtClassDef};
 use crate::review::parse::span;
 use crate::review::walk::Span;
 
@@ -38,6 +38,14 @@ pub fn check_expression<'a>(walk: &mut RuleWalk<'_, 'a>, expression: &'a Expr) {
             );
             return;
         }
+        Expr::Constant(node) => {
+            check_surrogates(walk, expression, &node.value);
+            return;
+        }
+        Expr::FormattedValue(node) => {
+            check_format_spec(walk, node);
+            return;
+        }
         Expr::ListComp(node) => &node.generators,
         Expr::SetComp(node) => &node.generators,
         Expr::DictComp(node) => &node.generators,
@@ -50,6 +58,54 @@ pub fn check_expression<'a>(walk: &mut RuleWalk<'_, 'a>, expression: &'a Expr) {
             span(expression),
             "comprehension",
             "asynchronous comprehension",
+        );
+    }
+}
+
+/// Half of a UTF-16 pair is a character to CPython and a replacement character to the parser.
+fn check_surrogates<'a>(walk: &mut RuleWalk<'_, 'a>, expression: &'a Expr, value: &Constant) {
+    let Constant::Str(text) = value else {
+        return;
+    };
+    if !text.contains('\u{fffd}') {
+        return;
+    }
+    let at = span(expression);
+    let source = walk.file.text.get(at.0..at.1).unwrap_or("");
+    let is_escaped = source.match_indices('\\').any(|(offset, _)| {
+        let escape = source.get(offset + 1..).unwrap_or("");
+        let digits = escape
+            .strip_prefix('u')
+            .or_else(|| escape.strip_prefix("U0000"))
+            .and_then(|digits| digits.get(..2))
+            .map(str::to_ascii_lowercase);
+        matches!(
+            digits.as_deref(),
+            Some("d8" | "d9" | "da" | "db" | "dc" | "dd" | "de" | "df")
+        )
+    });
+    if is_escaped {
+        let detail = "the escape of half a UTF-16 pair in a text";
+        walk.reject("prism:unsupported-syntax", at, "Constant", detail);
+    }
+}
+
+/// CPython reads escapes in the format of an f-string's field, the parser does not.
+fn check_format_spec<'a>(walk: &mut RuleWalk<'_, 'a>, node: &'a ExprFormattedValue) {
+    let Some(Expr::JoinedStr(spec)) = node.format_spec.as_deref() else {
+        return;
+    };
+    let has_escape = spec.values.iter().any(|piece| {
+        matches!(piece, Expr::Constant(constant)
+            if matches!(&constant.value, Constant::Str(text) if text.contains('\\')))
+    });
+    if has_escape {
+        let detail = "a backslash in the format of an f-string's field";
+        walk.reject(
+            "prism:unsupported-syntax",
+            span(node),
+            "FormattedValue",
+            detail,
         );
     }
 }

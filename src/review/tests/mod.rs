@@ -3,6 +3,8 @@
 mod bounded;
 mod cases;
 mod contract;
+mod distributed;
+mod purity;
 
 use std::collections::BTreeMap;
 

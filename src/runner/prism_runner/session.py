@@ -15,12 +15,13 @@ from torch import nn
 
 from prism_challenge.evaluator.interface import PrismBatch, PrismContext
 
-from . import census, failure, past, predict, project, seeds, weights
+from . import census, failure, past, predict, project, seeds, sources, weights
 from .blackboard import Blackboard, attach
 from .reference_tokenizer import BpeTokenizer, ByteTokenizer, Shelf
 from .wire import Channel, ChannelClosed, ProtocolError
 
 MATERIALISE_SEQ_LEN = 8
+SOURCES_PER_FRAME = 100
 PATH_FIELDS = ("checkpoint_dir", "resume_checkpoint_dir")
 ALIASES = ("max_seq_len", "max_params")
 
@@ -67,6 +68,7 @@ class Session:
         phases = {"twin": self._twin, "heldout": self._heldout, "train": self._train}
         if self._phase not in phases:
             raise ProtocolError(f"unknown phase {self._phase!r}")
+        self._tell_sources()
         try:
             self._import_architecture()
             phases[self._phase]()
@@ -106,6 +108,15 @@ class Session:
         return self._stream(model, rows, cols, self._shelf.name_of(tokenizer))
 
     # Phases.
+
+    def _tell_sources(self) -> None:
+        """What Python reads in the submission's files, before anything of them is imported."""
+        digests = list(sources.digests(self._project_dir))
+        for start in range(0, max(len(digests), 1), SOURCES_PER_FRAME):
+            end = start + SOURCES_PER_FRAME
+            self._channel.send(
+                "sources", digests=dict(digests[start:end]), more=end < len(digests)
+            )
 
     def _import_architecture(self) -> None:
         script = self._architecture

@@ -1,0 +1,15 @@
+import torch
+import torch.nn.functional as F
+
+from architecture import build_model
+
+
+def train(ctx):
+    model = build_model(ctx).to(ctx.device)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.004)
+    for batch in ctx.iter_train_batches(model, batch_size=8, seq_len=64, tokenizer="bytes"):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = F.cross_entropy(model(batch.tokens).flatten(0, 1).float(), batch.targets.flatten())
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()

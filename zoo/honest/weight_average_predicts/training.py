@@ -1,0 +1,18 @@
+import torch
+import torch.nn.functional as F
+
+from architecture import build_model
+
+
+def train(ctx):
+    model = build_model(ctx).to(ctx.device)
+    trained = build_model(ctx).to(ctx.device)
+    optimizer = torch.optim.AdamW(trained.parameters(), lr=0.006)
+    for batch in ctx.iter_train_batches(model, batch_size=8, seq_len=64, tokenizer="bytes"):
+        loss = F.cross_entropy(trained(batch.tokens).flatten(0, 1), batch.targets.flatten())
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        with torch.no_grad():
+            for average, new in zip(model.parameters(), trained.parameters()):
+                average.lerp_(new, 0.3)
