@@ -244,6 +244,8 @@ fn tail(path: &Path) -> String {
 mod tests {
     use super::*;
 
+    const NOW: u32 = wire::PROTOCOL;
+
     fn hello(protocol: u32, rank: u32, world_size: u32, device: &str) -> FromRunner {
         FromRunner::Hello {
             protocol,
@@ -261,21 +263,21 @@ mod tests {
     fn a_rank_is_who_was_started_on_the_device_that_was_asked_for() {
         let cpu = |frame| greeted(frame, Phase::Train, 2, Device::Cpu);
         let cuda = |frame| greeted(frame, Phase::Train, 2, Device::Cuda);
-        let (rank, environment) = cpu(hello(1, 1, 2, "cpu")).unwrap();
+        let (rank, environment) = cpu(hello(NOW, 1, 2, "cpu")).unwrap();
         assert_eq!((rank, environment.device.as_str()), (1, "cpu"));
         assert!(!environment.device_name.contains('\u{1b}'));
         assert!(environment.device_name.len() < 5_000);
-        assert!(cuda(hello(1, 1, 2, "cuda:1")).is_ok());
+        assert!(cuda(hello(NOW, 1, 2, "cuda:1")).is_ok());
         let refused = [
-            cpu(hello(2, 0, 2, "cpu")),
-            cpu(hello(1, 2, 2, "cpu")),
-            cpu(hello(1, u32::MAX, 2, "cpu")),
-            cpu(hello(1, 0, 1, "cpu")),
-            cpu(hello(1, 0, 8, "cpu")),
+            cpu(hello(NOW + 1, 0, 2, "cpu")),
+            cpu(hello(NOW, 2, 2, "cpu")),
+            cpu(hello(NOW, u32::MAX, 2, "cpu")),
+            cpu(hello(NOW, 0, 1, "cpu")),
+            cpu(hello(NOW, 0, 8, "cpu")),
             cpu(FromRunner::Next { step: 0 }),
             // A GPU that is not there, or another rank's.
-            cuda(hello(1, 1, 2, "cpu")),
-            cuda(hello(1, 1, 2, "cuda:0")),
+            cuda(hello(NOW, 1, 2, "cpu")),
+            cuda(hello(NOW, 1, 2, "cuda:0")),
         ];
         for refused in refused {
             assert!(
