@@ -75,3 +75,21 @@ bench-score *arguments: build
 # `prism rescore` over run folders: --runs 10000 --steps 2000 [--folder DIR].
 bench-score-streams *arguments: build
     cargo bench --locked --profile dev --bench score_streams -- "$@"
+
+# Tokens per second and core, against the Python packages tokenizers and tiktoken (in an environment of their own).
+bench-tokenizers *arguments: build
+    test -x .venv-tokenizers/bin/python || {{ python }} -m venv .venv-tokenizers
+    .venv-tokenizers/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-bench.txt
+    .venv-tokenizers/bin/python scripts/bench_tokenizers.py "$@"
+
+# Static review against the bare parse of the same sources, on one core and on all; `ROUNDS ZIPS`.
+bench-review *arguments: build
+    cargo bench --locked --profile dev --bench review -- "$@"
+
+# One comparison with 100,000 earlier submissions.
+bench-duplicates *arguments:
+    cargo bench --locked --profile dev --bench duplicates -- "$@"
+
+# Fuzz the zip walk, the review and prism.yaml, some minutes each; `SECONDS [zip] [source] [manifest]`.
+fuzz *arguments:
+    cargo bench --locked --profile dev --bench fuzz -- "$@"

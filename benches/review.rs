@@ -1,18 +1,36 @@
-//! Speed of the static review, in one run on the same files: the whole review of a zip against the bare parse of the
-//! same sources. See `just bench-review`.
+//! Speed of the static review, in one run on the same files. `just bench-review [ROUNDS] [ZIPS]`.
+//!
+//! Per core: the whole review of a zip (unzip, decode, parse, rules, digest, fingerprints, comparison with earlier
+//! submissions) against the bare rustpython-parser parse of the same sources; for scale, CPython's `ast.parse` with one
+//! `ast.walk`. Then the same work on all cores, and `prism review` on many zips in one command.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use prism::bundle::{self, Limits};
+use prism::bundle::{self, Bundle, Limits};
 use prism::config::Config;
+use prism::duplicates::{Earlier, Index, Newcomer, Thresholds, check};
 use prism::pipeline::review_of;
+use rayon::prelude::*;
+
+const FOLDERS: [&str; 7] = [
+    "examples/tiny-1m",
+    "examples/causal-conv",
+    "examples/gru",
+    "examples/ngram-linear",
+    "tests/fixtures/tiny-ddp",
+    "tests/fixtures/duplicates/original",
+    "tests/fixtures/duplicates/other",
+];
+/// Earlier submissions that each is compared with; `just bench-duplicates` has the large number.
+const EARLIER: usize = 100;
 
 /// The fastest of several rounds: what the work costs when nothing disturbs it.
 fn fastest(rounds: usize, mut work: impl FnMut()) -> Duration {
-    (0..rounds)
+    (0..rounds.max(1))
         .map(|_| {
             let start = Instant::now();
             work();
@@ -22,48 +40,184 @@ fn fastest(rounds: usize, mut work: impl FnMut()) -> Duration {
         .unwrap_or_default()
 }
 
-fn main() {
-    let rounds: usize = std::env::args()
-        .nth(1)
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(20);
-    let config = Config::default();
-    let limits = Limits::default();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
-    let mut zips = Vec::new();
-    for name in ["causal-conv", "gru", "ngram-linear", "tiny-1m", "over-cap"] {
-        zips.push((
-            name,
-            bundle::pack(&root.join(name), &limits).expect("an example"),
-        ));
+struct Subject {
+    name: &'static str,
+    zip: Vec<u8>,
+    sources: Vec<String>,
+}
+
+fn subjects() -> Vec<Subject> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    FOLDERS
+        .iter()
+        .map(|name| {
+            let limits = Limits::default();
+            let zip = bundle::pack(&root.join(name), &limits).expect("a folder of the repository");
+            let sources = open(&zip)
+                .files
+                .into_iter()
+                .filter(|(path, _)| path.ends_with(".py"))
+                .map(|(_, bytes)| String::from_utf8(bytes).expect("UTF-8"))
+                .collect();
+            Subject { name, zip, sources }
+        })
+        .collect()
+}
+
+fn open(zip: &[u8]) -> Bundle {
+    bundle::open(zip, &Limits::default()).expect("a sound zip")
+}
+
+fn parse(subject: &Subject) {
+    for source in &subject.sources {
+        let mode = rustpython_parser::Mode::Module;
+        black_box(rustpython_parser::parse(source, mode, "").expect("Python"));
     }
-    for (name, zip) in &zips {
-        let opened = bundle::open(zip, &limits).expect("an example");
-        let sources: BTreeMap<&String, &str> = opened
-            .files
-            .iter()
-            .filter(|(path, _)| path.ends_with(".py"))
-            .map(|(path, bytes)| (path, std::str::from_utf8(bytes).expect("UTF-8")))
-            .collect();
-        let bytes: usize = sources.values().map(|text| text.len()).sum();
-        let parse = fastest(rounds, || {
-            for text in sources.values() {
-                black_box(
-                    rustpython_parser::parse(text, rustpython_parser::Mode::Module, "")
-                        .expect("Python"),
-                );
-            }
-        });
-        let whole = fastest(rounds, || {
-            let bundle = bundle::open(zip, &limits).expect("an example");
-            black_box(review_of(&config, &bundle));
-        });
-        let unzip = fastest(rounds, || {
-            black_box(bundle::open(zip, &limits).expect("an example"));
-        });
+}
+
+fn whole(config: &Config, index: &Index, subject: &Subject) {
+    let bundle = open(&subject.zip);
+    let review = review_of(config, &bundle);
+    let newcomer = Newcomer {
+        id: "newcomer",
+        owner: None,
+        fingerprints: &review.fingerprints,
+    };
+    let thresholds = Thresholds {
+        source: config.duplicates.source,
+        graph: config.duplicates.graph,
+        structure: config.duplicates.structure,
+    };
+    black_box(check(index, &newcomer, thresholds, &mut |_| None));
+}
+
+fn main() {
+    let mut arguments = std::env::args()
+        .skip(1)
+        .filter_map(|argument| argument.parse::<usize>().ok());
+    let rounds = arguments.next().unwrap_or(50);
+    let zips = arguments.next().unwrap_or(10_000);
+    let config = Config::default();
+    let subjects = subjects();
+    let mut index = Index::default();
+    let other = review_of(&config, &open(&subjects[subjects.len() - 1].zip)).fingerprints;
+    for number in 0..EARLIER {
+        let earlier = Earlier {
+            id: format!("{number:024x}"),
+            owner: None,
+            accepted_at: "2026-01-01T00:00:00.000Z".to_owned(),
+        };
+        index.add(earlier, &other);
+    }
+
+    println!("per core, fastest of {rounds} rounds");
+    let (mut all_parse, mut all_whole, mut bytes) = (Duration::ZERO, Duration::ZERO, 0);
+    for subject in &subjects {
+        let size: usize = subject.sources.iter().map(String::len).sum();
+        let parse = fastest(rounds, || parse(subject));
+        let whole = fastest(rounds, || whole(&config, &index, subject));
+        let ratio = whole.as_secs_f64() / parse.as_secs_f64();
+        let name = subject.name;
         println!(
-            "{name:14} {bytes:6} B  parse {parse:>10.1?}  unzip {unzip:>10.1?} whole {whole:>10.1?}  ratio {:.2}",
-            whole.as_secs_f64() / parse.as_secs_f64()
+            "  {name:36} {size:6} bytes  parse {parse:8.1?}  review {whole:8.1?}  {ratio:.2} x"
         );
+        all_parse += parse;
+        all_whole += whole;
+        bytes += size;
+    }
+    let ratio = all_whole.as_secs_f64() / all_parse.as_secs_f64();
+    let speed = |time: Duration| bytes as f64 / time.as_secs_f64() / 1e6;
+    println!(
+        "  all: parse {all_parse:.1?} ({:.1} MB/s), review {all_whole:.1?} ({:.1} MB/s): {ratio:.2} x, wanted at most 1.50",
+        speed(all_parse),
+        speed(all_whole)
+    );
+    cpython(&subjects, rounds);
+    cores(&config, &index, &subjects);
+    if zips > 0 {
+        many(&subjects, zips);
+    }
+}
+
+/// The same sources through CPython.
+fn cpython(subjects: &[Subject], rounds: usize) {
+    let script = "import ast, json, sys, time\n\
+        sources = json.load(sys.stdin)\n\
+        def work():\n    start = time.perf_counter()\n    for source in sources:\n        for node in ast.walk(ast.parse(source)):\n            pass\n    return time.perf_counter() - start\n\
+        best = min(work() for _ in range(int(sys.argv[1])))\n\
+        print(f'  CPython {sys.version.split()[0]}: ast.parse and ast.walk {best * 1e3:.2f} ms, {sum(map(len, sources)) / best / 1e6:.1f} MB/s')";
+    let sources: Vec<&String> = subjects
+        .iter()
+        .flat_map(|subject| &subject.sources)
+        .collect();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let input = folder.path().join("sources.json");
+    std::fs::write(&input, serde_json::to_vec(&sources).expect("JSON")).expect("a file");
+    let status = Command::new("python3")
+        .args(["-c", script, &rounds.to_string()])
+        .stdin(std::fs::File::open(&input).expect("a file"))
+        .status();
+    if !status.is_ok_and(|status| status.success()) {
+        println!("  CPython: python3 did not run");
+    }
+}
+
+/// Reviews in a second on one core and on all.
+fn cores(config: &Config, index: &Index, subjects: &[Subject]) {
+    let available = std::thread::available_parallelism().map_or(1, usize::from);
+    let jobs: Vec<&Subject> = subjects.iter().cycle().take(1_400).collect();
+    let mut single = 0.0;
+    let mut threads = 1;
+    loop {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .expect("threads");
+        let took = fastest(3, || {
+            pool.install(|| {
+                jobs.par_iter()
+                    .for_each(|subject| whole(config, index, subject));
+            });
+        });
+        let rate = jobs.len() as f64 / took.as_secs_f64();
+        if threads == 1 {
+            single = rate;
+        }
+        println!(
+            "{threads} threads: {rate:.0} reviews/s, {:.2} x",
+            rate / single
+        );
+        if threads >= available {
+            break;
+        }
+        threads = (threads * 2).min(available);
+    }
+}
+
+/// One command, many zips.
+fn many(subjects: &[Subject], zips: usize) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut paths: BTreeMap<String, &[u8]> = BTreeMap::new();
+    for (number, subject) in subjects.iter().cycle().take(zips).enumerate() {
+        paths.insert(format!("{number:05}.zip"), &subject.zip);
+    }
+    for (name, zip) in &paths {
+        std::fs::write(folder.path().join(name), zip).expect("a file");
+    }
+    let prism = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/debug/prism");
+    let script = "import resource, subprocess, sys, time\n\
+        start = time.perf_counter()\n\
+        code = subprocess.run([sys.argv[1], 'review', *sys.argv[2:]], stdout=subprocess.DEVNULL).returncode\n\
+        took = time.perf_counter() - start\n\
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024\n\
+        print(f'{len(sys.argv) - 2} zips in one command: exit {code}, {took:.1f} s, peak resident {peak:.0f} MiB')";
+    let status = Command::new("python3")
+        .args(["-c", script])
+        .arg(prism)
+        .args(paths.keys())
+        .current_dir(folder.path())
+        .status();
+    if !status.is_ok_and(|status| status.success()) {
+        println!("many zips: python3 did not run");
     }
 }

@@ -8,7 +8,8 @@
 
 zoo/honest/README.md and zoo/cheats/README.md are the index: one table row for each folder. A cheat that the review
 refuses is run a second time as if the review had let it pass, so that what stands behind the review is tried too.
-A cheat has profited if it has a score and that is higher than its honest twin's by more than --tolerance.
+A cheat has profited if it has a score and that is higher than its honest twin's by more than --tolerance. One that would
+have profited past the review only is told apart.
 
 Prints a table in Markdown. Exit code 1 if an honest learner was not scored or flagged, or a cheat profited.
 """
@@ -295,22 +296,26 @@ def report(entries: list[Entry], runs: list[Run], arguments: argparse.Namespace)
         lines += ["### Cheats", "", "| name | class | end | past the review | bpb | score | twin's score | blind gap | profit |", "|---|---|---|---|---|---|---|---|---|"]
         classes = {}
         for entry in cheats:
-            run, again, twin = first[entry.name, seed], past.get(entry.name), first.get((entry.twin, seed))
-            best = max(run.worth, again.worth if again else 0.0)
-            profit = twin is not None and best > twin.worth + arguments.tolerance
+            run, again, twin = first[entry.name, seed], past.get(entry.name), first[entry.twin, seed]
+            profits = [
+                tried is not None and tried.worth > twin.worth + arguments.tolerance for tried in (run, again)
+            ]
+            profit, review_alone = profits
             unclear = any(tried.verdict in ("no verdict", "held") or tried.rule_id == "prism:infrastructure" for tried in (run, again) if tried)
             shown = again if again and again.bpb is not None else run
-            word = "**yes**" if profit else "**no verdict**" if unclear else "no" if twin else "no twin"
+            word = "**yes**" if profit else "**no verdict**" if unclear else "no: the review alone" if review_alone else "no"
             lines.append(
-                f"| {entry.name} | {entry.group} | {run.end} | {again.end if again else ''} | {number(shown.bpb)} | {number(best, 4)} "
-                f"| {number(twin.worth, 4) if twin else ''} | {judged(shown)} | {word} |"
+                f"| {entry.name} | {entry.group} | {run.end} | {again.end if again else ''} | {number(shown.bpb)} | {number(shown.worth, 4)} "
+                f"| {number(twin.worth, 4)} | {judged(shown)} | {word} |"
             )
-            row = classes.setdefault(entry.group, {"cheats": 0, "before": 0, "run": 0, "zero": 0, "nothing": 0, "profit": 0})
+            row = classes.setdefault(entry.group, {"cheats": 0, "before": 0, "run": 0, "zero": 0, "nothing": 0, "review": 0, "profit": 0})
             row["cheats"] += 1
             wrong += profit or unclear
             last = again or run
             if profit:
                 row["profit"] += 1
+            elif review_alone:
+                row["review"] += 1
             elif last.verdict == "rejected":
                 row["before"] += 1
             elif last.verdict == "failed":
@@ -319,10 +324,10 @@ def report(entries: list[Entry], runs: list[Run], arguments: argparse.Namespace)
                 row["zero"] += 1
             else:
                 row["nothing"] += 1
-        lines += ["", "### Cheats by class", "", "The review is left out here: a cheat that it refuses counts by what happened past it.", "",
-                  "| class | cheats | rejected before training | run ended | score zero | scored, no gain | profited |", "|---|---|---|---|---|---|---|"]  # fmt: skip
+        lines += ["", "### Cheats by class", "", "The review is left out here: a cheat that it refuses counts by what happened past it, unless it would have profited there.", "",
+                  "| class | cheats | rejected before training | run ended | score zero | scored, no gain | stopped by the review alone | profited |", "|---|---|---|---|---|---|---|---|"]  # fmt: skip
         lines += [f"| {name} | " + " | ".join(str(value) for value in row.values()) + " |" for name, row in classes.items()]
-        total = [sum(row[key] for row in classes.values()) for key in ("cheats", "before", "run", "zero", "nothing", "profit")]
+        total = [sum(row[key] for row in classes.values()) for key in ("cheats", "before", "run", "zero", "nothing", "review", "profit")]
         lines += ["| all | " + " | ".join(str(value) for value in total) + " |", ""]
         lines += [f"Refused by the review: {len(past)} of {len(cheats)}. Profited: {total[-1]}.", ""]
     return "\n".join(lines), wrong

@@ -124,6 +124,9 @@ pub struct Contest {
     pub max_parameters: u64,
     /// Seed forced before submission code is imported and at every build_model.
     pub seed: u64,
+    /// Seeds that every submission is measured under, one run each; empty: `seed` alone. The first takes the place of
+    /// `seed` and decides score and rank, the others give mean and spread.
+    pub seeds: Vec<u64>,
     /// Most rows a submission may ask for per rank.
     pub max_batch_size: u32,
     /// Longest row a submission may ask for, in tokens.
@@ -312,6 +315,7 @@ impl Default for Contest {
             sequence_length: 128,
             max_parameters: 150_000_000,
             seed: 1_337,
+            seeds: Vec::new(),
             max_batch_size: 256,
             max_seq_len: 2_048,
             min_steps: 8,
@@ -470,11 +474,15 @@ impl Config {
         };
         overlay(&mut tree, environment)?;
         let origin = path.unwrap_or(Path::new("(defaults)")).to_owned();
-        let config: Self = serde_yaml::from_value(tree).map_err(|source| ConfigError::Parse {
-            path: origin,
-            source,
-        })?;
+        let mut config: Self =
+            serde_yaml::from_value(tree).map_err(|source| ConfigError::Parse {
+                path: origin,
+                source,
+            })?;
         config.check()?;
+        if let Some(first) = config.contest.seeds.first() {
+            config.contest.seed = *first;
+        }
         Ok(config)
     }
 
@@ -569,6 +577,13 @@ impl Config {
                 "more than 0, at most 1",
             )?;
         }
+        let distinct: std::collections::BTreeSet<_> = contest.seeds.iter().collect();
+        range(
+            distinct.len() == contest.seeds.len() && contest.seeds.len() <= 16,
+            "contest.seeds",
+            &format!("{:?}", contest.seeds),
+            "at most 16 different seeds",
+        )?;
         for (key, bound) in [
             ("quarantine.floor_bpb", self.quarantine.floor_bpb),
             ("quarantine.margin_bpb", self.quarantine.margin_bpb),
@@ -699,6 +714,20 @@ mod tests {
         assert!(matches!(
             with(&[("PRISM_BUDGET", "5")]),
             Err(ConfigError::Environment { .. })
+        ));
+    }
+
+    #[test]
+    fn the_first_of_several_seeds_is_the_run_s_own() {
+        let config = with(&[("PRISM_CONTEST_SEEDS", "[7, 8]")]).unwrap();
+        assert_eq!((config.contest.seed, config.contest.seeds), (7, vec![7, 8]));
+        assert!(matches!(
+            with(&[("PRISM_CONTEST_SEEDS", "[7, 7]")]),
+            Err(ConfigError::Range { .. })
+        ));
+        assert!(matches!(
+            with(&[("PRISM_QUARANTINE_FLOOR_BPB", "-1")]),
+            Err(ConfigError::Range { .. })
         ));
     }
 

@@ -16,7 +16,7 @@ pub const USAGE: u8 = 2;
 pub const CONFIGURATION: u8 = 3;
 /// Files, corpus, sandbox, python or device failed; what was to be measured is tried again on the next run.
 pub const INFRASTRUCTURE: u8 = 4;
-/// Another prism holds the outbox.
+/// Another prism holds the outbox, or makes the same corpus.
 pub const BUSY: u8 = 5;
 
 /// A code for the operating system.

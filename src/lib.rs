@@ -13,6 +13,7 @@ pub mod export;
 pub mod intake;
 pub mod outbox;
 pub mod pipeline;
+pub mod plot;
 pub mod progress;
 pub mod referee;
 pub mod review;

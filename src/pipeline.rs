@@ -10,6 +10,7 @@ mod measure;
 mod preflight;
 mod publish;
 mod quarantine;
+mod seeds;
 
 use std::sync::Arc;
 

@@ -38,6 +38,8 @@ pub enum Data {
         #[arg(long, default_value_t = 1_024, value_parser = clap::value_parser!(u64).range(1..))]
         docs_per_shard: u64,
     },
+    /// List the tokenizers of the contest; encode a text with them, or with one of your own.
+    Tokenizers(super::tokenizers::Tokenizers),
     /// Check every hash, count, id and order of a corpus, and write the proof that a run asks for.
     Verify {
         /// Folder that `prism data lock` made, or a locked corpus of the contest.
@@ -93,6 +95,10 @@ pub fn data(global: &Global, command: Data) -> Result<u8, Complaint> {
                 Format::Json => output::json(&report)?,
                 _ => output::print(&lock_text(&report))?,
             }
+        }
+        Data::Tokenizers(asked) => {
+            let config = super::load(global, None)?;
+            return super::tokenizers::tokenizers(global, &config, &asked);
         }
         Data::Verify { root, splits } => {
             let corpus = Corpus::open(&root).map_err(complaint)?;

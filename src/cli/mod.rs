@@ -7,11 +7,13 @@ mod export;
 mod guarded;
 mod keys;
 mod output;
+mod plot;
 mod rescore;
 mod rescore_text;
 mod review;
 mod run;
 mod schema;
+mod tokenizers;
 mod watch;
 
 use std::path::PathBuf;
@@ -102,6 +104,9 @@ enum Command {
     },
     /// Recompute scores of manifests and run folders.
     Rescore(rescore::Arguments),
+    /// What `rescore` starts to read streams that may be forged.
+    #[command(name = rescore::SUM_STREAMS, hide = true)]
+    SumStreams,
     /// Check run folders, wherever they were copied to, against everything that they say about themselves.
     Audit(audit::Audit),
     /// Make one archive of run folders: the same runs are the same bytes.
@@ -113,10 +118,22 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         output: PathBuf,
     },
+    /// Draw bits per byte against bytes of text, several runs in one picture.
+    Plot {
+        /// Run folders, or folders of them (an outbox).
+        #[arg(required = true)]
+        runs: Vec<PathBuf>,
+        /// `.svg` or `.png`.
+        #[arg(long, value_name = "FILE")]
+        output: PathBuf,
+        /// Scale of the bytes.
+        #[arg(long, value_enum, default_value_t = plot::Axis::Log)]
+        x: plot::Axis,
+    },
     /// The decoder of `audit`, in a process of its own.
     #[command(name = "audit-streams", hide = true)]
     AuditStreams { folder: PathBuf },
-    /// Lock or verify a corpus.
+    /// Lock or verify a corpus, or try tokenizers.
     #[command(subcommand)]
     Data(data::Data),
     /// Make or show the key that run folders are signed with.
@@ -177,7 +194,9 @@ fn dispatch(arguments: Arguments) -> Result<u8, Complaint> {
         Command::Rescore(arguments) => rescore::rescore(&global, &arguments),
         Command::Audit(arguments) => audit::audit(&load(&global, None)?, &global, &arguments),
         Command::Export { runs, output } => export::export(&global, &runs, &output),
+        Command::Plot { runs, output, x } => plot::plot(&global, &runs, &output, x),
         Command::AuditStreams { folder } => audit::streams(&folder),
+        Command::SumStreams => rescore::sum_streams(),
         Command::Data(command) => data::data(&global, command),
         Command::Keys(command) => keys::keys(&load(&global, None)?, &global, command),
         Command::TokenizeGuarded => guarded::answer(),

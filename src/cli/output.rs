@@ -18,14 +18,7 @@ pub fn print(text: &str) -> Result<(), Complaint> {
 /// Prints bytes on stdout.
 pub fn print_bytes(bytes: &[u8]) -> Result<(), Complaint> {
     let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Complaint::new(
-            exit::INFRASTRUCTURE,
-            format!("stdout: {error}"),
-            "check where the output goes",
-        )),
-        _ => Ok(()),
-    }
+    written_or_unread(stdout.write_all(bytes).and_then(|()| stdout.flush()))
 }
 
 /// Prints a value as JSON.
@@ -38,6 +31,27 @@ pub fn json(value: &impl Serialize) -> Result<(), Complaint> {
         )
     })?;
     print(&format!("{text}\n"))
+}
+
+/// Prints a large value as JSON without holding its text.
+pub fn json_piecewise(value: &impl Serialize) -> Result<(), Complaint> {
+    let mut stdout = std::io::BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
+    let written = serde_json::to_writer_pretty(&mut stdout, value)
+        .map_err(std::io::Error::from)
+        .and_then(|()| stdout.write_all(b"\n"))
+        .and_then(|()| stdout.flush());
+    written_or_unread(written)
+}
+
+fn written_or_unread(written: std::io::Result<()>) -> Result<(), Complaint> {
+    match written {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Complaint::new(
+            exit::INFRASTRUCTURE,
+            format!("stdout: {error}"),
+            "check where the output goes",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Prints an error on stderr; with `--format json` as an object, so that programs read it too.

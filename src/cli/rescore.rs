@@ -60,6 +60,17 @@ pub struct Arguments {
     weights: Option<PathBuf>,
 }
 
+/// Name of the command that adds up streams for `rescore`.
+pub const SUM_STREAMS: &str = "sum-streams";
+
+/// Adds up streams: folders in, sums out, a line for each.
+pub fn sum_streams() -> Result<u8, Complaint> {
+    prism::score::stream_child::serve(std::io::stdin().lock(), std::io::stdout().lock()).map_err(
+        |error| Complaint::new(exit::USAGE, error, "`prism rescore` starts this command"),
+    )?;
+    Ok(exit::OK)
+}
+
 fn tolerance(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(number) if number.is_finite() && number >= 0.0 => Ok(number),
@@ -86,6 +97,7 @@ pub fn rescore(global: &Global, arguments: &Arguments) -> Result<u8, Complaint> 
         },
         epoch_seconds: arguments.epoch_seconds,
         ties: arguments.ties,
+        stream_helper: std::env::current_exe().ok().map(|path| (path, SUM_STREAMS)),
     };
     let report = room::rescore(&arguments.paths, &options);
     if let Some(path) = &arguments.leaderboard {
@@ -194,6 +206,7 @@ fn publish(form: Format, path: Option<&Path>, report: &RescoreReport) -> Result<
         return rescore_table(report).write_parquet(path).map_err(wrong);
     }
     let bytes = match form {
+        Format::Json if path.is_none() => return output::json_piecewise(report),
         Format::Json => {
             let mut text = serde_json::to_vec_pretty(report).map_err(|error| {
                 Complaint::new(

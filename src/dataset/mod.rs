@@ -63,6 +63,8 @@ pub enum DatasetError {
     Proof { root: PathBuf, reason: String },
     #[error("{path}: {reason}")]
     Output { path: PathBuf, reason: String },
+    #[error("{path} is not as this lock wrote it (power failure?); to start over, remove {folder}")]
+    Work { path: PathBuf, folder: PathBuf },
     #[error("another prism data lock is at work on {output}")]
     Busy { output: PathBuf },
     #[error("tokenizer {name}: {reason}")]
@@ -119,6 +121,9 @@ impl DatasetError {
             }
             Self::Output { .. } => {
                 "name a folder that does not exist yet, or is empty, as --output"
+            }
+            Self::Work { .. } => {
+                "remove the work folder, then lock again: all sources are read anew"
             }
             Self::Busy { .. } => "wait for it to end; a lock of a dead process frees itself",
             Self::Line { .. } | Self::Source { .. } => "mend or remove that file, then lock again",

@@ -208,56 +208,81 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::dataset::tokenizer::tests::every_tokenizer;
 
     fn tokenizer(name: &str) -> Tokenizer {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tokenizers");
         Tokenizer::load(name, &folder).unwrap()
     }
 
+    thread_local! {
+        /// `bytes`, `prism-4096`, `gpt2`, Llama's kind, and one that came with a submission.
+        static ALL: Vec<Tokenizer> = every_tokenizer();
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(200))]
-        /// The charged bytes are the bytes of the text, for both tokenizers and any geometry, at the end
-        /// and at any stop before it.
+        /// The charged bytes are the bytes of the text, for every tokenizer and any geometry, at the end and at any
+        /// stop before it, however many ranks share the lanes.
         #[test]
         fn every_byte_is_charged_once(
-            texts in proptest::collection::vec("\\PC{1,80}|[a-z ]{1,200}", 1..12),
-            lanes in 1usize..9,
+            texts in proptest::collection::vec(
+                "(\\PC|[ \\n\\x00▁<>é漢🙂]){1,80}|[a-z ]{1,200}|a{1,150}| {1,150}", 1..12,
+            ),
+            rows in 1usize..5,
+            ranks in 1usize..4,
             seq_len in 1usize..40,
-            bpe in any::<bool>(),
+            which in 0usize..5,
             stop in 0usize..50,
+            budget_bytes in 1u64..2_000,
         ) {
-            let documents: Vec<Document> = texts
-                .iter()
-                .enumerate()
-                .map(|(n, text)| Document { id: n.to_string(), text: text.clone() })
-                .collect();
-            let tokenizer = tokenizer(if bpe { "prism-4096" } else { "bytes" });
-            let stream = TokenStream::new(&documents, &tokenizer).unwrap();
-            let text_bytes: u64 = texts.iter().map(|text| text.len() as u64).sum();
+            let mut documents: Vec<Document> = Vec::new();
+            let mut text_bytes = 0;
+            // As a budget cuts a split: the document at the border is whole.
+            for text in &texts {
+                if text_bytes < budget_bytes {
+                    documents.push(Document { id: documents.len().to_string(), text: text.clone() });
+                    text_bytes += text.len() as u64;
+                }
+            }
+            let stream = ALL.with(|all| TokenStream::new(&documents, &all[which])).unwrap();
             prop_assert_eq!(stream.text_bytes, text_bytes);
+            let lanes = rows * ranks;
             let Ok(cut) = stream.lanes(lanes, seq_len) else {
                 prop_assert!(stream.tokens() < 2 * lanes);
                 return Ok(());
             };
-            let firsts = cut.first_tokens(0..lanes);
-            let mut tokens = firsts.len() as u64;
-            let mut bytes: u64 = firsts.iter().map(|&id| stream.bytes_of(id)).sum();
+            let (mut tokens, mut bytes) = (0, 0);
             let steps = cut.full_steps() + usize::from(cut.has_partial_step());
-            for step in 0..steps {
-                if step == stop {
-                    let (left_tokens, left_bytes) = cut.left_after(step, 0..lanes);
-                    prop_assert_eq!(tokens + left_tokens, stream.tokens() as u64);
-                    prop_assert_eq!(bytes + left_bytes, text_bytes);
+            for step in 0..=steps {
+                if step == stop || step == steps {
+                    let left = (0..ranks).map(|rank| cut.left_after(step, rank * rows..(rank + 1) * rows));
+                    let (left_tokens, left_bytes) =
+                        left.fold((0, 0), |sum, left| (sum.0 + left.0, sum.1 + left.1));
+                    let firsts = if step == 0 { cut.first_tokens(0..lanes) } else { Vec::new() };
+                    let first_bytes: u64 = firsts.iter().map(|&id| stream.bytes_of(id)).sum();
+                    prop_assert_eq!(tokens + left_tokens + firsts.len() as u64, stream.tokens() as u64);
+                    prop_assert_eq!(bytes + left_bytes + first_bytes, text_bytes);
                 }
-                let batch = cut.batch(step, 0..lanes);
-                prop_assert_eq!(batch.is_full(), step < cut.full_steps());
-                tokens += batch.tokens() as u64;
-                for row in 0..lanes {
-                    bytes += batch.row_targets(row).iter().map(|&id| stream.bytes_of(id)).sum::<u64>();
+                if step == steps {
+                    break;
+                }
+                for rank in 0..ranks {
+                    let own = rank * rows..(rank + 1) * rows;
+                    if step == 0 {
+                        let firsts = cut.first_tokens(own.clone());
+                        tokens += firsts.len() as u64;
+                        bytes += firsts.iter().map(|&id| stream.bytes_of(id)).sum::<u64>();
+                    }
+                    let batch = cut.batch(step, own);
+                    prop_assert!(step >= cut.full_steps() || batch.is_full());
+                    tokens += batch.tokens() as u64;
+                    for row in 0..rows {
+                        let targets = batch.row_targets(row);
+                        bytes += targets.iter().map(|&id| stream.bytes_of(id)).sum::<u64>();
+                    }
                 }
             }
-            prop_assert_eq!(tokens, stream.tokens() as u64);
-            prop_assert_eq!(bytes, text_bytes);
             prop_assert_eq!(cut.left_after(steps, 0..lanes), (0, 0));
         }
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::examine::ARCHIVE;
-use super::{preflight, publish};
+use super::{preflight, publish, seeds};
 use crate::bundle::{self, Bundle};
 use crate::config::{Config, Order};
 use crate::digest;
@@ -100,8 +100,15 @@ fn attempt(
     status.reason = None;
     status.advance(State::Measuring, SystemTime::now());
     status.write(outbox)?;
+    let seeds = seeds::measure(config, outbox, status, &bundle, work, news)?;
+    let plan = if seeds.is_empty() {
+        plan
+    } else {
+        remove(work)?;
+        prepare(config, outbox, status, &bundle, work)?
+    };
     let measured = run_referee(config, &plan, news)?;
-    publish::publish(outbox, status, &bundle, &plan, &measured, config)?;
+    publish::publish(outbox, status, &bundle, &plan, &measured, config, &seeds)?;
     Ok(())
 }
 
@@ -120,7 +127,7 @@ fn stored_bundle(
 }
 
 /// Unpacks the bundle into the run's own folder and writes the plan.
-fn prepare(
+pub(super) fn prepare(
     config: &Config,
     outbox: &Outbox,
     status: &Status,
@@ -171,7 +178,7 @@ fn prepare(
     Ok(plan)
 }
 
-fn run_referee(
+pub(super) fn run_referee(
     config: &Config,
     plan: &RunPlan,
     news: &mut RunProgress<'_>,
@@ -242,7 +249,7 @@ pub fn referee_executable(config: &Config) -> Result<PathBuf, MeasureFailure> {
 }
 
 /// Removes a run's folder with everything that a submission left in it.
-fn remove(work: &Path) -> Result<(), OutboxError> {
+pub(super) fn remove(work: &Path) -> Result<(), OutboxError> {
     match fs::remove_dir_all(work) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),

@@ -9,10 +9,11 @@ use serde_json::{Value, json};
 
 use super::measure::MeasureFailure;
 use super::quarantine;
+use super::seeds::{self, SeedRun};
 use crate::bundle::Bundle;
 use crate::config::{Config, Device, recorded};
 use crate::dataset::manifest as corpus;
-use crate::dataset::tokenizer::BYTES;
+use crate::dataset::tokenizer::{BYTES, OWN};
 use crate::digest::{file_digest, own_executable, sha256};
 use crate::outbox::schema::Schema;
 use crate::outbox::status::{Reason, State, Status, Verdict};
@@ -42,6 +43,7 @@ pub fn publish(
     plan: &RunPlan,
     measured: &Measured,
     config: &Config,
+    seeds: &[SeedRun],
 ) -> Result<(), MeasureFailure> {
     let folder = outbox.submission(&status.submission_id);
     let has_stream = publish_streams(plan, &folder)?;
@@ -77,7 +79,10 @@ pub fn publish(
                 measured.model_params,
             ) {
                 Ok(scored) => {
-                    let manifest = manifest(status, plan, measured, config, &scored, digests);
+                    let mut manifest = manifest(status, plan, measured, config, &scored, digests);
+                    if !seeds.is_empty() {
+                        manifest["seeds"] = seeds::block(config.contest.seed, &scored, seeds);
+                    }
                     atomic::write_json(&folder.join(MANIFEST), Schema::RunManifest, &manifest)?;
                     let held = quarantine::reason(config, &status.submission_id, &folder)
                         .map_err(|error| ours(error.to_string()))?;
@@ -112,7 +117,7 @@ fn reason(rule_id: &str, message: &str, hint: &str) -> Reason {
     }
 }
 
-fn ours(message: String) -> MeasureFailure {
+pub(super) fn ours(message: String) -> MeasureFailure {
     MeasureFailure::Infrastructure {
         message,
         hint: "the submission is tried again on the next run".to_owned(),
@@ -120,7 +125,7 @@ fn ours(message: String) -> MeasureFailure {
 }
 
 /// Journals become parquet files. Whether there is an online stream at all.
-fn publish_streams(plan: &RunPlan, folder: &Path) -> Result<bool, MeasureFailure> {
+pub(super) fn publish_streams(plan: &RunPlan, folder: &Path) -> Result<bool, MeasureFailure> {
     let path = plan.folder.join(ONLINE_JOURNAL);
     let online: Vec<OnlineRow> = rows(&path)?;
     let mut heldout: Vec<HeldoutRow> = rows(&plan.folder.join(HELDOUT_JOURNAL))?;
@@ -205,7 +210,9 @@ fn publish_circumstances(
 
     let mut executed = measured.digests.clone();
     executed.insert("prism".to_owned(), own_executable().map_err(ours)?);
-    if let Some(name) = measured.tokenizer.as_deref().filter(|name| *name != BYTES) {
+    // Bytes have no file; a submission's own is in its archive.
+    let file = measured.tokenizer.as_deref();
+    if let Some(name) = file.filter(|name| ![BYTES, OWN].contains(name)) {
         let path = plan.config.corpus.tokenizers.join(format!("{name}.json"));
         let digest = file_digest(&path).map_err(crate::outbox::at(&path))?;
         executed.insert("tokenizer".to_owned(), digest);
@@ -231,7 +238,10 @@ pub fn withdraw(folder: &Path) -> Result<(), OutboxError> {
 }
 
 /// The facts that, with the streams, determine the score.
-fn measurement(bundle: &Bundle, measured: &Measured) -> Result<MeasurementBlock, String> {
+pub(super) fn measurement(
+    bundle: &Bundle,
+    measured: &Measured,
+) -> Result<MeasurementBlock, String> {
     let source = review::normalised_source(&bundle.files).map_err(|error| error.to_string())?;
     Ok(MeasurementBlock {
         vocab_size: measured.vocab_size,

@@ -22,7 +22,7 @@ pub const MAX_WALK_DEPTH: usize = 3_000;
 /// Functions, classes, lambdas and comprehensions inside one another: a name may be looked for in all of them.
 pub const MAX_SCOPE_DEPTH: usize = 256;
 /// Steps that following all names of one file may take.
-pub const MAX_STEPS_PER_FILE: usize = 1_000_000;
+pub const MAX_STEPS_PER_FILE: usize = 400_000;
 /// Findings kept for one file; rejecting ones up to twice as many.
 pub const MAX_FINDINGS_PER_FILE: usize = 100;
 /// Stack of the thread that parses, walks and drops.

@@ -25,6 +25,7 @@ pub mod rescore;
 pub mod rescore_row;
 mod skim;
 pub mod standings;
+pub mod stream_child;
 pub mod stream_digests;
 mod stream_query;
 pub mod stream_rows;

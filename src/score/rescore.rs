@@ -22,6 +22,7 @@ use super::paired::Curve;
 use super::rescore_row::{Head, failure};
 pub use super::rescore_row::{RescoreFailure, RescoreOutcome, RescoreRow};
 use super::standings::{EpochStanding, by_epoch};
+use super::stream_child::totals_in_children;
 use super::ties;
 use super::totals::{RunTotals, totals_of_each};
 use super::{json, v1, v2, v3};
@@ -56,6 +57,9 @@ pub struct Options {
     pub epoch_seconds: Option<u64>,
     /// Mark neighbours on the leaderboards that their streams do not tell apart.
     pub ties: bool,
+    /// The program, and its argument, that adds up streams out of this process ([`super::stream_child`]); none: in it,
+    /// which a forged stream can end.
+    pub stream_helper: Option<(PathBuf, &'static str)>,
 }
 
 impl Default for Options {
@@ -66,6 +70,7 @@ impl Default for Options {
             index: None,
             epoch_seconds: None,
             ties: false,
+            stream_helper: None,
         }
     }
 }
@@ -104,7 +109,7 @@ pub fn rescore(paths: &[PathBuf], options: &Options) -> RescoreReport {
             Work::Done(outcome) => rows.push(Some(outcome)),
             Work::Skip => skipped += 1,
             Work::AddUp(run) => {
-                waiting.push((rows.len(), *run));
+                waiting.push((rows.len(), run));
                 rows.push(None);
             }
             Work::Lines(path) => manifest_lines::for_each_batch(&path, |batch| {
@@ -120,7 +125,11 @@ pub fn rescore(paths: &[PathBuf], options: &Options) -> RescoreReport {
         .iter()
         .map(|(_, run)| (run.head.submission_id().to_owned(), run.folder.clone()))
         .collect();
-    for ((place, run), sums) in waiting.into_iter().zip(totals_of_each(&folders)) {
+    let sums = match &options.stream_helper {
+        Some((program, argument)) => totals_in_children(program, &[*argument], &folders),
+        None => totals_of_each(&folders),
+    };
+    for ((place, run), sums) in waiting.into_iter().zip(sums) {
         rows[place] = Some(score_run(run, sums));
     }
     report(rows.into_iter().flatten().collect(), skipped, options)
@@ -183,7 +192,7 @@ enum Work {
     Done(RescoreOutcome),
     Skip,
     Lines(PathBuf),
-    AddUp(Box<Run>),
+    AddUp(Run),
 }
 
 struct Run {
@@ -224,7 +233,7 @@ fn look_at_run(folder: PathBuf, options: &Options, room: &mut Vec<u8>) -> Work {
     let (index, tolerance) = (options.index.as_ref(), options.tolerance);
     let mut head = match Head::take(&mut manifest, stem(&folder), shown, index, tolerance) {
         Ok(head) => head,
-        Err(outcome) => return Work::Done(outcome),
+        Err(failure) => return Work::Done(RescoreOutcome::Failed(failure)),
     };
     let status = folder.join(STATUS_FILE);
     if status.is_file() {
@@ -245,11 +254,11 @@ fn look_at_run(folder: PathBuf, options: &Options, room: &mut Vec<u8>) -> Work {
     let reasons = match serde_json::from_value::<RecordedMeasurement>(measurement) {
         Ok(RecordedMeasurement { facts, streams }) => match streams.check(&folder) {
             Ok(()) => {
-                return Work::AddUp(Box::new(Run {
+                return Work::AddUp(Run {
                     head,
                     folder,
                     facts,
-                }));
+                });
             }
             Err(error) => error.reasons(),
         },
@@ -279,7 +288,7 @@ fn score_manifest(
     let (index, tolerance) = (options.index.as_ref(), options.tolerance);
     let head = match Head::take(&mut manifest, name, path, index, tolerance) {
         Ok(head) => head,
-        Err(outcome) => return outcome,
+        Err(failure) => return RescoreOutcome::Failed(failure),
     };
     let needs = |rules: &str, what: &str| vec![format!("{rules} needs {what}")];
     let reasons = match (manifest_file::schema_version(&manifest), options.scoring) {

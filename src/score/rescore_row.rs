@@ -53,6 +53,17 @@ pub struct RescoreFailure {
     pub error: Vec<String>,
 }
 
+impl RescoreFailure {
+    /// An input without a score.
+    pub fn new(submission_id: Option<String>, path: String, error: Vec<String>) -> Self {
+        Self {
+            submission_id,
+            path,
+            error,
+        }
+    }
+}
+
 /// What became of one input.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(untagged)]
@@ -79,23 +90,27 @@ impl Head {
     /// taken from the manifest.
     ///
     /// # Errors
-    /// The outcome of an input whose head is not as it should be.
+    /// What is said of an input whose head is not as it should be.
     pub fn take(
         manifest: &mut Value,
         name: String,
         path: String,
         index: Option<&Index>,
         tolerance: f64,
-    ) -> Result<Self, RescoreOutcome> {
+    ) -> Result<Self, RescoreFailure> {
         let Some(fields) = manifest.as_object_mut() else {
-            return Err(failure(None, path, vec!["expected an object".to_owned()]));
+            return Err(RescoreFailure::new(
+                None,
+                path,
+                vec!["expected an object".to_owned()],
+            ));
         };
         let submission_id = match fields.get("submission_id") {
             None | Some(Value::Null) => name,
             Some(Value::String(id)) if !id.is_empty() => id.clone(),
             Some(_) => {
                 let reason = "submission_id: expected a text that is not empty".to_owned();
-                return Err(failure(None, path, vec![reason]));
+                return Err(RescoreFailure::new(None, path, vec![reason]));
             }
         };
         let listed = index.and_then(|index| index.get(&submission_id)).cloned();
@@ -105,7 +120,9 @@ impl Head {
             }
             listed => match Identity::of(fields) {
                 Ok(own) => listed.unwrap_or_default().or(own),
-                Err(reason) => return Err(failure(Some(submission_id), path, vec![reason])),
+                Err(reason) => {
+                    return Err(RescoreFailure::new(Some(submission_id), path, vec![reason]));
+                }
             },
         };
         let recorded = match fields.get("score") {
@@ -241,11 +258,7 @@ impl RescoreOutcome {
     }
 }
 
-/// An input without a score.
+/// The outcome of an input without a score.
 pub fn failure(submission_id: Option<String>, path: String, error: Vec<String>) -> RescoreOutcome {
-    RescoreOutcome::Failed(RescoreFailure {
-        submission_id,
-        path,
-        error,
-    })
+    RescoreOutcome::Failed(RescoreFailure::new(submission_id, path, error))
 }

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use polars::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::constants::Q32_ONE;
 use super::error::ScoreError;
@@ -21,7 +22,7 @@ use super::streams::{HELDOUT_FILE, ONLINE_FILE};
 const QUERY_RUNS: usize = 64;
 
 /// Tokens, their bytes and their code length.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StreamSum {
     pub tokens: u64,
     pub bytes: u64,
@@ -42,7 +43,7 @@ impl StreamSum {
 }
 
 /// What the streams of one run add up to. Scores are made of this and of the manifest's `measurement` block alone.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunTotals {
     pub submission_id: String,
     /// Steps that were predicted.

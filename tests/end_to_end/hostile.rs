@@ -309,7 +309,9 @@ def build_model(ctx):
 
 #[test]
 fn memory_and_ghosts_are_found_while_they_live() {
-    let mut contest = Contest::new(json!({"audit": {"one_in": 2}}));
+    // A person would look at what is this good: here the referee is to say it alone.
+    let settings = json!({"audit": {"one_in": 2}, "quarantine": {"floor_bpb": 0}});
+    let mut contest = Contest::new(settings);
     let replays = training_with(4, 64, "bytes", "", "model.armed = True\nmodel.seen.clear()");
     let replays = format!("{replays}    model.armed = False\n");
     let files = [("architecture.py", REPLAYER), ("training.py", &replays)];

@@ -4,6 +4,7 @@
 //! Isolation is `bwrap` where it works and `none`, asked for by name, where it does not; stderr says which.
 
 mod archives;
+mod audit;
 mod bad_input;
 mod cli;
 mod contest;
@@ -19,6 +20,7 @@ mod measure;
 mod outbox;
 mod past;
 mod processes;
+mod proven_corpus;
 mod ranks;
 mod rescore;
 mod resources;
@@ -27,6 +29,7 @@ mod review;
 mod shards;
 mod submissions;
 mod tokenizers;
+mod uncertainty;
 mod watch;
 mod zips;
 mod zoo;

@@ -4,6 +4,11 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
+use prism::score::code_length::code_bits;
+use prism::score::measurement::{MeasurementBlock, RecordedMeasurement};
+use prism::score::stream_digests::StreamDigests;
+use prism::score::stream_rows::OnlineRow;
+use prism::score::streams::write_online;
 use serde_json::{Value, json};
 
 use crate::contest::{finish, prism};
@@ -496,4 +501,57 @@ fn each_version_scores_its_own_kind_of_manifest() {
             }
         }
     }
+}
+
+/// A stream that was forged together with its manifest can end its decoder; it costs its own run only.
+#[test]
+fn forged_streams_cost_themselves_only() {
+    let root = tempfile::tempdir().unwrap();
+    let row = |step| OnlineRow {
+        step,
+        tokens: 100,
+        bytes: 400,
+        nats_q32: (300 - i64::from(step)) << 32,
+        ..OnlineRow::default()
+    };
+    let rows: Vec<OnlineRow> = (0..50).map(row).collect();
+    let facts: MeasurementBlock = serde_json::from_value(json!({
+        "vocab_size": 256, "bytes_per_token": 4.0, "step0_nats": 5.5, "code": code_bits(b"x").unwrap(), "checks": [],
+    }))
+    .unwrap();
+    let make = |name: &str, change: Option<usize>| {
+        let folder = root.path().join(name);
+        fs::create_dir(&folder).unwrap();
+        let stream = folder.join("online_loss.parquet");
+        write_online(&stream, &rows).unwrap();
+        let length = fs::metadata(&stream).unwrap().len() as usize;
+        if let Some(at) = change {
+            let mut bytes = fs::read(&stream).unwrap();
+            bytes[at] ^= 0xff;
+            fs::write(&stream, bytes).unwrap();
+        }
+        let streams = StreamDigests::of(&folder).unwrap();
+        let measurement = RecordedMeasurement {
+            facts: facts.clone(),
+            streams,
+        };
+        let manifest = json!({"schema_version": "prism_run_manifest.v2", "submission_id": name, "measurement": measurement});
+        fs::write(
+            folder.join("prism_run_manifest.v2.json"),
+            manifest.to_string(),
+        )
+        .unwrap();
+        length
+    };
+    let length = make("000000-good", None);
+    for at in (0..length).step_by(29) {
+        make(&format!("{at:06}-x"), Some(at));
+    }
+    make("999999-good", None);
+    let report = report(&[], &[root.path()]);
+    let rows = report["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), length.div_ceil(29) + 2);
+    let [first, last] = [&rows[0], &rows[rows.len() - 1]].map(|row| number(&row["final_score"]));
+    assert!(first > 0.0 && first.to_bits() == last.to_bits());
+    assert!(number(&report["failed"]) > 20.0, "{report:#}");
 }

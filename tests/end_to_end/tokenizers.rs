@@ -75,7 +75,7 @@ fn a_tokenizer_of_its_own_is_scored_and_a_lossy_one_rejected() {
     );
     let looks_back = json!({"type": "Sequence", "pretokenizers": [
         {"type": "Split", "pattern": {"Regex": "(?=((a|b|[^z])*)*z{90})."}, "behavior": "Isolated", "invert": false},
-        {"type": "ByteLevel", "add_prefix_space": false, "use_regex": false}]});
+        {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": false}]});
     submit(
         &contest,
         "catastrophe.zip",

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::near_duplicates::SecretBands;
 use super::record::Record;
-use super::runs::Merge;
+use super::runs::{self, Merge};
 use super::shards::{Audience, ShardWriter};
 use super::work_folder::WorkFolder;
 use crate::dataset::manifest::{self, LeftOut, OPEN_FOLDER, Shard, Split};
@@ -47,6 +47,8 @@ pub fn build(
     built.left_out.no_id_or_text = work.all_finished().map(|finished| finished.unusable).sum();
     let mut repeated = Repeated::find(work)?;
     let mut secret = SecretBands::default();
+    // Present while train is written.
+    let mut index = None;
     let mut open = Folder::new(root, OPEN_FOLDER, Audience::Everybody, docs_per_shard)?;
     let mut digests = BTreeMap::new();
     for split in [Split::Test, Split::Val, Split::Train] {
@@ -55,7 +57,7 @@ pub fn build(
             Split::Val | Split::Test => Audience::Operator,
         };
         if split == Split::Train {
-            secret.close();
+            index = Some(std::mem::take(&mut secret).close());
         }
         let mut folder = Folder::new(root, split.name(), audience, docs_per_shard)?;
         let mut digest = Sha256::new();
@@ -73,13 +75,13 @@ pub fn build(
                 built.left_out.duplicate_text += 1;
                 continue;
             }
-            if split == Split::Train {
-                if secret.resembles(&record.bands) {
+            match &index {
+                Some(index) if index.resembles(&record.bands) => {
                     built.left_out.near_duplicate += 1;
                     continue;
                 }
-            } else {
-                secret.add(&record.bands);
+                Some(_) => {}
+                None => secret.add(&record.bands),
             }
             digest.update((record.id.len() as u64).to_le_bytes());
             digest.update(record.id.as_bytes());
@@ -192,6 +194,9 @@ impl Repeated {
         for finished in work.all_finished() {
             let path = work.path.join(&finished.hashes);
             let bytes = fs::read(&path).map_err(at(&path))?;
+            if crc32fast::hash(&bytes) != finished.hashes_crc32 {
+                return Err(runs::broken(&path));
+            }
             let number = |bytes: &[u8]| {
                 bytes
                     .iter()

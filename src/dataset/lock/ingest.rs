@@ -146,10 +146,7 @@ impl<'a> Spool<'a> {
             .truncate(true)
             .mode(0o600)
             .open(&path)
-            .and_then(|mut file| {
-                file.write_all(&self.hashes)?;
-                file.sync_data()
-            })
+            .and_then(|mut file| file.write_all(&self.hashes))
             .map_err(at(&path))?;
         self.work.finish(Finished {
             identity: source.identity.clone(),
@@ -158,6 +155,7 @@ impl<'a> Spool<'a> {
             unusable: self.unusable,
             runs: self.runs,
             hashes,
+            hashes_crc32: crc32fast::hash(&self.hashes),
         })
     }
 }

@@ -150,20 +150,43 @@ impl SecretBands {
         }
     }
 
-    /// Ends the adding; must come before [`SecretBands::resembles`].
-    pub fn close(&mut self) {
+    /// Ends the adding.
+    pub fn close(mut self) -> SecretIndex {
         use rayon::slice::ParallelSliceMut;
         self.hashes.par_sort_unstable();
         self.hashes.dedup();
+        let prefixes = 1u64 << PREFIX_BITS;
+        let start = |prefix: u64| {
+            self.hashes
+                .partition_point(|hash| hash >> (64 - PREFIX_BITS) < prefix)
+        };
+        SecretIndex {
+            starts: (0..=prefixes).map(start).collect(),
+            hashes: self.hashes,
+        }
     }
+}
 
+/// Bits of a hash that lead to its neighbourhood: 65,536 of them, so that a search touches a few lines of memory.
+const PREFIX_BITS: u32 = 16;
+
+/// What train is compared with.
+#[derive(Debug)]
+pub struct SecretIndex {
+    hashes: Vec<u64>,
+    /// Where the hashes of each prefix begin.
+    starts: Vec<usize>,
+}
+
+impl SecretIndex {
     /// Whether a document shares a band with any of val or test. (The number of the band is part of its hash.)
     pub fn resembles(&self, bands: &Bands) -> bool {
-        !bands.is_none()
-            && bands
-                .0
-                .iter()
-                .any(|hash| self.hashes.binary_search(hash).is_ok())
+        let known = |hash: &u64| {
+            let prefix = (hash >> (64 - PREFIX_BITS)) as usize;
+            let neighbours = self.starts[prefix]..self.starts[prefix + 1];
+            self.hashes[neighbours].binary_search(hash).is_ok()
+        };
+        !bands.is_none() && bands.0.iter().any(known)
     }
 }
 
@@ -181,8 +204,7 @@ mod tests {
     fn found(secret: &str, train: &str) -> bool {
         let mut bands = SecretBands::default();
         bands.add(&Bands::of(secret));
-        bands.close();
-        bands.resembles(&Bands::of(train))
+        bands.close().resembles(&Bands::of(train))
     }
 
     #[test]

@@ -3,10 +3,12 @@
 //! polars decodes; a damaged file can make it panic. So the frame (magic, footer, places of all column chunks) is checked
 //! before, and a panic while decoding is an error like any other.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Once;
 
 use polars::prelude::*;
 
@@ -18,6 +20,8 @@ const MAGIC: &[u8; 4] = b"PAR1";
 const MAX_FOOTER_BYTES: u64 = 64 << 20;
 /// Rows are decoded in pieces of about this much text, also where one row group holds far more.
 const SLICE_BYTES: u64 = 64 << 20;
+/// And never more rows than this: a damaged footer can promise any number.
+const SLICE_ROWS: usize = 1 << 18;
 const COLUMNS: [&str; 2] = ["id", "text"];
 
 /// Hands the file's records to `emit`, in order.
@@ -72,7 +76,7 @@ pub fn read(path: &Path, emit: &mut Emit<'_>) -> Result<(), Halt> {
         }
         let rows = group.num_rows();
         let pieces = (unpacked / SLICE_BYTES + 1) as usize;
-        let step = rows.div_ceil(pieces).max(1);
+        let step = rows.div_ceil(pieces).clamp(1, SLICE_ROWS);
         for start in (0..rows).step_by(step) {
             let slice = (first_row + start, step.min(rows - start));
             let records = rows_of(path, slice, &metadata)?;
@@ -168,28 +172,35 @@ fn guarded<T>(
     Err(wrong(path, format!("{place}: {reason}")))
 }
 
-type PanicHook = Box<dyn Fn(&std::panic::PanicHookInfo<'_>) + Sync + Send>;
-
-/// Keeps the message of a panic, which could quote text, off stderr while polars is at work.
-struct SilentPanics {
-    before: Option<PanicHook>,
+thread_local! {
+    static AT_WORK: Cell<bool> = const { Cell::new(false) };
 }
+
+/// Keeps the message of a panic, which could quote text, off stderr while polars is at work: on this thread, and on
+/// those of its pool. Panics of other threads are told as before.
+struct SilentPanics;
 
 impl SilentPanics {
     fn begin() -> Self {
-        let before = std::panic::take_hook();
-        std::panic::set_hook(Box::new(|_| {}));
-        Self {
-            before: Some(before),
-        }
+        static INSTALLED: Once = Once::new();
+        INSTALLED.call_once(|| {
+            let before = std::panic::take_hook();
+            std::panic::set_hook(Box::new(move |panic| {
+                let thread = std::thread::current();
+                let of_polars = thread.name().is_some_and(|name| name.starts_with("polars"));
+                if !of_polars && !AT_WORK.get() {
+                    before(panic);
+                }
+            }));
+        });
+        AT_WORK.set(true);
+        Self
     }
 }
 
 impl Drop for SilentPanics {
     fn drop(&mut self) {
-        if let Some(before) = self.before.take() {
-            std::panic::set_hook(before);
-        }
+        AT_WORK.set(false);
     }
 }
 

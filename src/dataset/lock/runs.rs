@@ -27,6 +27,8 @@ pub struct Run {
     pub split: Split,
     pub documents: u64,
     pub bytes: u64,
+    /// Of the whole file. Runs are not synced one by one: what a power failure took is found when the run is read.
+    pub crc32: u32,
 }
 
 /// Sorts documents and writes them as a run.
@@ -40,7 +42,7 @@ pub fn write_sorted(
     write(folder, file, split, records.into_iter().map(Ok))
 }
 
-/// Writes documents that are in order already. The file is on the disk when this returns.
+/// Writes documents that are in order already.
 pub fn write(
     folder: &Path,
     file: String,
@@ -55,12 +57,16 @@ pub fn write(
         .mode(0o600)
         .open(&path)
         .map_err(at(&path))?;
-    let mut out = BufWriter::with_capacity(1 << 20, created);
+    let mut out = Summed {
+        inner: BufWriter::with_capacity(1 << 20, created),
+        hasher: crc32fast::Hasher::new(),
+    };
     let mut run = Run {
         file,
         split,
         documents: 0,
         bytes: 0,
+        crc32: 0,
     };
     for record in records {
         let record = record?;
@@ -68,11 +74,27 @@ pub fn write(
         run.documents += 1;
         run.bytes += record.encoded_bytes() as u64;
     }
-    let written = out
-        .into_inner()
-        .map_err(|error| at(&path)(error.into_error()))?;
-    written.sync_data().map_err(at(&path))?;
+    out.inner.flush().map_err(at(&path))?;
+    run.crc32 = out.hasher.finalize();
     Ok(run)
+}
+
+/// A writer and the CRC of what went through it.
+struct Summed<W> {
+    inner: W,
+    hasher: crc32fast::Hasher,
+}
+
+impl<W: Write> Write for Summed<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.hasher.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.inner.flush()
+    }
 }
 
 fn encode(record: &Record, out: &mut impl Write) -> std::io::Result<()> {
@@ -92,6 +114,8 @@ struct RunReader {
     path: PathBuf,
     split: Split,
     left: u64,
+    crc32: u32,
+    hasher: crc32fast::Hasher,
     file: BufReader<File>,
 }
 
@@ -101,26 +125,28 @@ impl RunReader {
         let file = File::open(&path).map_err(at(&path))?;
         let length = file.metadata().map_err(at(&path))?.len();
         if length != run.bytes {
-            return Err(DatasetError::Source {
-                path,
-                reason: format!("got {length} bytes, expected {}", run.bytes),
-            });
+            return Err(broken(&path));
         }
         Ok(Self {
             path,
             split: run.split,
             left: run.documents,
+            crc32: run.crc32,
+            hasher: crc32fast::Hasher::new(),
             file: BufReader::with_capacity(BUFFER_BYTES, file),
         })
     }
 
     fn next(&mut self) -> Result<Option<Record>, DatasetError> {
         if self.left == 0 {
-            return Ok(None);
+            return match self.hasher.clone().finalize() == self.crc32 {
+                true => Ok(None),
+                false => Err(self.broken()),
+            };
         }
         self.left -= 1;
         let mut header = [0; HEADER_BYTES];
-        self.file.read_exact(&mut header).map_err(at(&self.path))?;
+        self.read(&mut header)?;
         let number = |at: usize| {
             u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
         };
@@ -145,16 +171,31 @@ impl RunReader {
     }
 
     fn string(&mut self, bytes: u32) -> Result<String, DatasetError> {
-        let broken = |path: &Path| DatasetError::Source {
-            path: path.to_owned(),
-            reason: "not a run that this lock wrote".to_owned(),
-        };
         if bytes as usize > MAX_DOCUMENT_BYTES {
-            return Err(broken(&self.path));
+            return Err(self.broken());
         }
         let mut string = vec![0; bytes as usize];
-        self.file.read_exact(&mut string).map_err(at(&self.path))?;
-        String::from_utf8(string).map_err(|_| broken(&self.path))
+        self.read(&mut string)?;
+        String::from_utf8(string).map_err(|_| self.broken())
+    }
+
+    fn read(&mut self, bytes: &mut [u8]) -> Result<(), DatasetError> {
+        self.file.read_exact(bytes).map_err(at(&self.path))?;
+        self.hasher.update(bytes);
+        Ok(())
+    }
+
+    fn broken(&self) -> DatasetError {
+        broken(&self.path)
+    }
+}
+
+/// A work file that is not as it was written.
+pub fn broken(path: &Path) -> DatasetError {
+    let folder = path.parent().unwrap_or(path);
+    DatasetError::Work {
+        path: path.to_owned(),
+        folder: folder.to_owned(),
     }
 }
 

@@ -1,12 +1,13 @@
 //! The hidden folder beside the corpus-to-be: sorted runs, a journal of what is finished, and a lock.
 //!
-//! A source is finished when its line is in the journal, and its runs were on the disk before. So a lock that was killed goes on
-//! where it was, and what it makes in the end is the same to the byte.
+//! A source is finished when its line is in the journal, which is written after its runs. So a lock that was killed goes on where it
+//! was, and what it makes in the end is the same to the byte. Nothing is synced on the way: after a power failure the
+//! CRCs tell whether what the journal names is there.
 
 use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File};
 use std::io::Write;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -36,6 +37,7 @@ pub struct Finished {
     pub runs: Vec<Run>,
     /// File with the short hashes of its texts, eight bytes each.
     pub hashes: String,
+    pub hashes_crc32: u32,
 }
 
 /// A line of the journal.
@@ -73,10 +75,12 @@ impl WorkFolder {
             }
             _ => {}
         }
-        if !fs::symlink_metadata(&path).map_err(at(&path))?.is_dir() {
+        let metadata = fs::symlink_metadata(&path).map_err(at(&path))?;
+        // In a shared folder somebody else could have put runs there for us to take up.
+        if !metadata.is_dir() || metadata.uid() != rustix::process::geteuid().as_raw() {
             return Err(DatasetError::Output {
                 path,
-                reason: "is in the way: it is no folder".to_owned(),
+                reason: "is in the way: it is no folder of ours".to_owned(),
             });
         }
         let lock_path = path.join(LOCK);
@@ -252,10 +256,7 @@ impl WorkFolder {
         File::options()
             .append(true)
             .open(&path)
-            .and_then(|mut file| {
-                file.write_all(&line)?;
-                file.sync_data()
-            })
+            .and_then(|mut file| file.write_all(&line))
             .map_err(at(&path))?;
         self.entries.push(entry);
         Ok(())
@@ -268,16 +269,8 @@ impl WorkFolder {
             text.extend(line_of(&path, entry)?);
         }
         let new = self.path.join("journal.new");
-        File::create(&new)
-            .and_then(|mut file| {
-                file.write_all(&text)?;
-                file.sync_data()
-            })
-            .map_err(at(&new))?;
-        fs::rename(&new, &path).map_err(at(&path))?;
-        File::open(&self.path)
-            .and_then(|folder| folder.sync_all())
-            .map_err(at(&self.path))
+        fs::write(&new, text).map_err(at(&new))?;
+        fs::rename(&new, &path).map_err(at(&path))
     }
 
     fn remove_strays(&self) -> Result<(), DatasetError> {

@@ -12,7 +12,7 @@ pub mod guarded;
 mod library;
 mod pairs;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod words;
 
 use std::path::{Path, PathBuf};
