@@ -391,3 +391,74 @@ fn breached(breach: Breach) -> Fault {
     };
     Fault::new(rule_id, breach.to_string(), hint)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    const GEOMETRY: Geometry = Geometry {
+        batch_size: 2,
+        seq_len: 3,
+        vocab_size: 5,
+    };
+
+    /// What the referee makes of one answer to its first question.
+    fn answer(frame: serde_json::Value) -> Result<Vec<f32>, Fault> {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let mut connection = Connection::new(ours, 0);
+        connection.attach(GEOMETRY).unwrap();
+        connection.ask_prediction(&[0; 6]).unwrap();
+        let body = serde_json::to_vec(&frame).unwrap();
+        (&theirs)
+            .write_all(&(body.len() as u32).to_le_bytes())
+            .unwrap();
+        (&theirs).write_all(&body).unwrap();
+        let mut logits = Vec::new();
+        match connection.take_prediction(Duration::from_secs(5), &mut logits) {
+            Ok(()) => Ok(logits),
+            Err(Stop::Fault(fault)) => Err(fault),
+            Err(stop) => panic!("{stop:?}"),
+        }
+    }
+
+    fn predicted(shape: serde_json::Value, dtype: &str) -> serde_json::Value {
+        serde_json::json!({"kind": "predicted", "call": 1, "shape": shape, "dtype": dtype})
+    }
+
+    #[test]
+    fn only_logits_of_exactly_the_shape_asked_for_are_taken() {
+        for dtype in ["float32", "bfloat16", "float64", "int64", "whatever"] {
+            let logits = answer(predicted(serde_json::json!([2, 3, 5]), dtype)).unwrap();
+            assert_eq!(logits.len(), 30, "always as wide as the memory: {dtype}");
+        }
+        let wrong = [
+            serde_json::json!([]),
+            serde_json::json!([30]),
+            serde_json::json!([6, 5]),
+            serde_json::json!([2, 3, 4]),
+            serde_json::json!([2, 3, 6]),
+            serde_json::json!([2, 3, 1]),
+            serde_json::json!([2, 3, 0]),
+            serde_json::json!([2, 1, 5]),
+            serde_json::json!([1, 3, 5]),
+            serde_json::json!([3, 2, 5]),
+            serde_json::json!([2, 5, 3]),
+            serde_json::json!([1, 2, 3, 5]),
+            serde_json::json!([2, 3, 5, 1]),
+            serde_json::json!([2, 3, u64::MAX]),
+            serde_json::Value::from(vec![1u64; 5_000]),
+        ];
+        for shape in wrong {
+            let fault = answer(predicted(shape.clone(), "float32")).unwrap_err();
+            assert_eq!(fault.rule_id, "prism:logits-shape", "{shape}");
+            assert!(fault.message.contains("expected [2, 3, 5]"), "{fault}");
+            assert!(fault.message.len() < 500, "{shape}");
+        }
+        // A dtype is text for a message: it is cut and its control characters are shown.
+        let long = format!("\u{1b}[31m{}", "x".repeat(10_000));
+        let fault = answer(predicted(serde_json::json!([1]), &long)).unwrap_err();
+        assert!(fault.message.len() < 1_000 && !fault.message.contains('\u{1b}'));
+    }
+}

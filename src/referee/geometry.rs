@@ -136,3 +136,121 @@ pub fn check_lanes(config: &Config, geometry: Geometry, stream: &TokenStream) ->
         Err(_) => Err(few(0).into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::bundle::EntryPoint;
+    use crate::dataset::Document;
+
+    fn plan() -> RunPlan {
+        let mut config = Config::default();
+        config.corpus.tokenizers =
+            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tokenizers");
+        let script = |path: &str| EntryPoint {
+            path: path.to_owned(),
+            symbol: "x".to_owned(),
+        };
+        RunPlan {
+            submission_id: String::new(),
+            project: PathBuf::new(),
+            architecture: script("architecture.py"),
+            training: script("training.py"),
+            sources: BTreeMap::new(),
+            tokenizer: None,
+            prism: PathBuf::new(),
+            folder: PathBuf::new(),
+            audit_key: String::new(),
+            order_key: None,
+            config,
+        }
+    }
+
+    fn asked(batch_size: u64, seq_len: u64) -> Opened {
+        Opened {
+            batch_size,
+            seq_len,
+            tokenizer: None,
+        }
+    }
+
+    fn rule_of<T: std::fmt::Debug>(result: Result<T, Stop>) -> String {
+        match result {
+            Err(Stop::Fault(fault)) => fault.rule_id,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_limits_of_a_batch_are_exact() {
+        // 32 x 2048 tokens of 4096 ids make 1 GiB: the most that the default allows.
+        for (batch_size, seq_len) in [(1, 1), (256, 1), (1, 2_048), (32, 2_048), (256, 256)] {
+            let (geometry, _) =
+                check_geometry(&plan(), &asked(batch_size, seq_len), "bytes").unwrap();
+            assert_eq!(geometry.positions() as u64, batch_size * seq_len);
+            assert!(geometry.logits() * 4 <= 1 << 30);
+        }
+        for (batch_size, seq_len) in [
+            (0, 1),
+            (1, 0),
+            (257, 1),
+            (1, 2_049),
+            (33, 2_048),
+            (256, 257),
+            (u64::MAX, 1),
+            (1, u64::MAX),
+            (u64::MAX, u64::MAX),
+        ] {
+            let result = check_geometry(&plan(), &asked(batch_size, seq_len), "bytes");
+            assert_eq!(rule_of(result), "prism:geometry", "{batch_size} {seq_len}");
+        }
+    }
+
+    #[test]
+    fn a_tokenizer_is_known_and_fits() {
+        for name in [
+            "",
+            "gpt",
+            "../bytes",
+            "prism-4096.json",
+            "/etc/passwd",
+            "a\0b",
+        ] {
+            let result = check_geometry(&plan(), &asked(1, 8), name);
+            assert_eq!(rule_of(result), "prism:tokenizer", "{name:?}");
+        }
+        let mut narrow = plan();
+        narrow.config.contest.vocab_size = 4_095;
+        assert_eq!(
+            rule_of(check_geometry(&narrow, &asked(1, 8), "prism-4096")),
+            "prism:tokenizer"
+        );
+        assert!(check_geometry(&plan(), &asked(1, 8), "prism-4096").is_ok());
+    }
+
+    #[test]
+    fn every_rank_s_lanes_must_hold_enough_steps() {
+        let mut config = plan().config;
+        let tokenizer = Tokenizer::load("bytes", &config.corpus.tokenizers).unwrap();
+        let documents = [Document {
+            id: "d".to_owned(),
+            text: "x".repeat(8 * 10 * 4),
+        }];
+        let stream = TokenStream::new(&documents, &tokenizer).unwrap();
+        let geometry = Geometry {
+            batch_size: 4,
+            seq_len: 9,
+            vocab_size: 4_096,
+        };
+        assert!(check_lanes(&config, geometry, &stream).is_ok());
+        // Twice as many lanes are half as long.
+        config.run.world_size = 2;
+        assert_eq!(
+            rule_of(check_lanes(&config, geometry, &stream)),
+            "prism:geometry"
+        );
+    }
+}

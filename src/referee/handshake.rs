@@ -75,52 +75,14 @@ pub fn start(
             .map_err(Stop::io("the referee's socket"))?;
         let frame = wire::read_frame(&stream, deadline)
             .map_err(|error| Stop::infrastructure(format!("no hello from the runner: {error}")))?;
-        let FromRunner::Hello {
-            protocol,
-            rank,
-            world_size: claimed,
-            python,
-            torch,
-            device,
-            device_name,
-            ..
-        } = frame
-        else {
+        let device = plan.config.run.device;
+        let (rank, environment) = greeted(frame, phase, world_size, device)?;
+        if ranks.contains_key(&rank) {
             return Err(Stop::infrastructure(format!(
-                "got {:?} from the runner, expected hello",
-                frame.kind()
-            )));
-        };
-        if protocol != wire::PROTOCOL
-            || claimed != world_size
-            || rank >= world_size
-            || ranks.contains_key(&rank)
-        {
-            return Err(Stop::infrastructure(format!(
-                "got hello for rank {rank} of {claimed}, protocol {protocol}; expected each of {world_size} ranks once, \
-                 protocol {}",
-                wire::PROTOCOL
+                "got hello for rank {rank} of the {} process twice",
+                phase.name()
             )));
         }
-        // What fell back to the CPU would be measured as something else than what was asked for.
-        let expected = plan.config.run.device.torch_name(rank);
-        if plan.config.run.device == Device::Cuda && device != expected {
-            return Err(Stop::Infrastructure {
-                message: format!(
-                    "rank {rank} of the {} process has the device {:?}, expected {expected}",
-                    phase.name(),
-                    wire::clipped(&device)
-                ),
-                hint: "run.device: cuda needs one working GPU for each of run.world_size ranks, visible inside the sandbox"
-                    .to_owned(),
-            });
-        }
-        let environment = Environment {
-            python: wire::clipped(&python),
-            torch: wire::clipped(&torch),
-            device: wire::clipped(&device),
-            device_name: wire::clipped(&device_name),
-        };
         ranks.insert(rank, (Connection::new(stream, rank), environment));
     }
     let environment = ranks
@@ -153,6 +115,57 @@ pub fn start(
         running,
         environment,
     })
+}
+
+/// The rank and the circumstances that a first frame names, if they are what was started.
+fn greeted(
+    frame: FromRunner,
+    phase: Phase,
+    world_size: u32,
+    device: Device,
+) -> Result<(u32, Environment), Stop> {
+    let FromRunner::Hello {
+        protocol,
+        rank,
+        world_size: claimed,
+        python,
+        torch,
+        device: has,
+        device_name,
+        ..
+    } = frame
+    else {
+        return Err(Stop::infrastructure(format!(
+            "got {:?} from the runner, expected hello",
+            frame.kind()
+        )));
+    };
+    if protocol != wire::PROTOCOL || claimed != world_size || rank >= world_size {
+        return Err(Stop::infrastructure(format!(
+            "got hello for rank {rank} of {claimed}, protocol {protocol}; expected each of {world_size} ranks once, protocol {}",
+            wire::PROTOCOL
+        )));
+    }
+    // What fell back to the CPU would be measured as something else than what was asked for.
+    let expected = device.torch_name(rank);
+    if device == Device::Cuda && has != expected {
+        return Err(Stop::Infrastructure {
+            message: format!(
+                "rank {rank} of the {} process has the device {:?}, expected {expected}",
+                phase.name(),
+                wire::clipped(&has)
+            ),
+            hint: "run.device: cuda needs one working GPU for each of run.world_size ranks, visible inside the sandbox"
+                .to_owned(),
+        });
+    }
+    let environment = Environment {
+        python: wire::clipped(&python),
+        torch: wire::clipped(&torch),
+        device: wire::clipped(&has),
+        device_name: wire::clipped(&device_name),
+    };
+    Ok((rank, environment))
 }
 
 /// Listens at `folder/referee.sock`, in a folder that is the operator's alone: whoever connects is taken for the runner.
@@ -225,4 +238,52 @@ fn tail(path: &Path) -> String {
     let text = std::fs::read(path).unwrap_or_default();
     let from = text.len().saturating_sub(1_000);
     String::from_utf8_lossy(&text[from..]).trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u32 = wire::PROTOCOL;
+
+    fn hello(protocol: u32, rank: u32, world_size: u32, device: &str) -> FromRunner {
+        FromRunner::Hello {
+            protocol,
+            rank,
+            local_rank: rank,
+            world_size,
+            python: "3.12.0".to_owned(),
+            torch: "2.11.0".to_owned(),
+            device: device.to_owned(),
+            device_name: "a\u{1b}b".repeat(1_000),
+        }
+    }
+
+    #[test]
+    fn a_rank_is_who_was_started_on_the_device_that_was_asked_for() {
+        let cpu = |frame| greeted(frame, Phase::Train, 2, Device::Cpu);
+        let cuda = |frame| greeted(frame, Phase::Train, 2, Device::Cuda);
+        let (rank, environment) = cpu(hello(NOW, 1, 2, "cpu")).unwrap();
+        assert_eq!((rank, environment.device.as_str()), (1, "cpu"));
+        assert!(!environment.device_name.contains('\u{1b}'));
+        assert!(environment.device_name.len() < 5_000);
+        assert!(cuda(hello(NOW, 1, 2, "cuda:1")).is_ok());
+        let refused = [
+            cpu(hello(NOW + 1, 0, 2, "cpu")),
+            cpu(hello(NOW, 2, 2, "cpu")),
+            cpu(hello(NOW, u32::MAX, 2, "cpu")),
+            cpu(hello(NOW, 0, 1, "cpu")),
+            cpu(hello(NOW, 0, 8, "cpu")),
+            cpu(FromRunner::Next { step: 0 }),
+            // A GPU that is not there, or another rank's.
+            cuda(hello(NOW, 1, 2, "cpu")),
+            cuda(hello(NOW, 1, 2, "cuda:0")),
+        ];
+        for refused in refused {
+            assert!(
+                matches!(refused, Err(Stop::Infrastructure { .. })),
+                "{refused:?}"
+            );
+        }
+    }
 }

@@ -13,7 +13,13 @@ const MAX_ROW_NATS: f64 = 2_147_483_647.0;
 /// A row's loss in the fixed-point unit of the streams. Absurd logits for a whole batch cost the most that a row can say,
 /// about 1,000 nats a token for the largest batch.
 pub fn row_q32(nats: f64) -> Result<i64, String> {
-    nats_to_q32(nats.min(MAX_ROW_NATS)).map_err(|error| error.to_string())
+    // Not `min`, which would make a number of a NaN.
+    let nats = if nats > MAX_ROW_NATS {
+        MAX_ROW_NATS
+    } else {
+        nats
+    };
+    nats_to_q32(nats).map_err(|error| error.to_string())
 }
 
 /// Computes −ln p(target) from logits, in f64, one row at a time.
@@ -100,6 +106,10 @@ mod tests {
         }
         assert_eq!(charge(-1e-17, 4_096), (0.0, true));
         assert_eq!(charge(1e30, 4_096), (MAX_TOKEN_NATS, true));
+        // The largest batch at the largest loss is more than a row can say: it costs the most that it can.
+        assert_eq!(row_q32(1e12), row_q32(MAX_ROW_NATS));
+        assert!(row_q32(1e12).unwrap() > i64::MAX - (1 << 33));
+        assert!(row_q32(f64::NAN).is_err());
         let mut sum = Charge::default();
         sum.add(1.5, 10);
         sum.add(f64::NAN, 10);

@@ -1,6 +1,8 @@
 //! One run, from plan to measurement: twin, training, held-out, in that order, each in a process of its own.
 
 use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -347,11 +349,11 @@ impl<'a> Session<'a> {
     fn take_weights(&mut self) -> Result<PathBuf, Stop> {
         let folder = self.plan.folder.join("weights");
         std::fs::create_dir_all(&folder).map_err(Stop::io("the weights' folder"))?;
-        let from = self
-            .plan
-            .folder
-            .join(Phase::Train.name())
-            .join("artifacts/weights.safetensors");
+        let artifacts = self.plan.folder.join(Phase::Train.name()).join("artifacts");
+        // The inside owns this folder and may have closed it.
+        std::fs::set_permissions(&artifacts, Permissions::from_mode(0o700))
+            .map_err(Stop::io("the artifacts' folder"))?;
+        let from = artifacts.join("weights.safetensors");
         let elements = heldout::count_saved_elements(&from)?;
         let cap = self.config.contest.max_parameters;
         if elements > cap {

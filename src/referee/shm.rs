@@ -131,4 +131,46 @@ mod tests {
         memory.copy_logits(&mut logits);
         assert_eq!(logits, vec![0.0; 30]);
     }
+
+    /// The other side holds the same descriptor and tries everything that could make our reads fault.
+    #[test]
+    fn whatever_the_other_side_does_to_it_we_read_something() {
+        use rustix::fs::{FallocateFlags, fallocate, fcntl_get_seals};
+        let geometry = Geometry {
+            batch_size: 8,
+            seq_len: 16,
+            vocab_size: 257,
+        };
+        let mut memory = SharedMemory::new(geometry).unwrap();
+        let theirs = memory.descriptor().try_clone_to_owned().unwrap();
+        let bytes = memory.bytes as u64;
+        for size in [0, 1, bytes - 1, bytes + 1, 1 << 40] {
+            assert!(ftruncate(&theirs, size).is_err(), "{size}");
+        }
+        assert!(fallocate(&theirs, FallocateFlags::empty(), 0, bytes + 1).is_err());
+        assert!(fcntl_add_seals(&theirs, SealFlags::WRITE).is_err());
+        assert!(
+            fcntl_get_seals(&theirs)
+                .unwrap()
+                .contains(SealFlags::SHRINK)
+        );
+        let filled = MmapRaw::map_raw(&theirs).unwrap();
+        // SAFETY: the mapping has this many bytes, and nothing else looks at it meanwhile.
+        unsafe { std::ptr::write_bytes(filled.as_mut_ptr(), 0x40, memory.bytes) };
+        let mut logits = Vec::new();
+        memory.copy_logits(&mut logits);
+        assert!(
+            logits
+                .iter()
+                .all(|&logit| logit == f32::from_bits(0x4040_4040))
+        );
+        // A hole is allowed: it reads as zeros, and does not fault.
+        let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        fallocate(&theirs, hole, 0, bytes).unwrap();
+        memory.put_ids(&[7; 128]);
+        memory.copy_logits(&mut logits);
+        assert!(logits.iter().all(|&logit| logit == 0.0));
+        drop((filled, theirs));
+        memory.copy_logits(&mut logits);
+    }
 }

@@ -41,6 +41,7 @@ const SOUND: &[&str] = &[
     r#"{"kind":"finished","batches":1}"#,
     r#"{"kind":"saved","path":"weights.safetensors"}"#,
     r#"{"kind":"failed","stage":"train","type":"ValueError","message":"no","where":"a.py:1"}"#,
+    r#"{"kind":"sources","digests":{"a.py":null,"b.py":"00"},"more":false}"#,
 ];
 
 /// Values that JSON readers differ about.

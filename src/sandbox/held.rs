@@ -4,9 +4,9 @@
 use std::collections::HashSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::sync::OnceLock;
 
-use rustix::fs::statvfs;
+use rustix::fs::{MemfdFlags, memfd_create, statvfs};
 
 /// More open files than this in one tree are over any sensible need of a training run, and too many to look at.
 const MAX_OPEN_FILES: usize = 100_000;
@@ -27,15 +27,22 @@ pub(super) struct Tmpfs {
     devices: Vec<u64>,
 }
 
-/// Looks at `/tmp` and `/dev/shm` as the innermost process sees them. They are known by the size that we gave them: until
-/// the wall stands, its processes see the host's.
+/// Looks at `/tmp` and `/dev/shm` as the processes inside see them. They are known by the size that we gave them: until the
+/// wall stands, its processes see the host's.
 pub(super) fn tmpfs(members: &[i32], size_bytes: u64) -> Tmpfs {
+    // Innermost first, and on to the next: one that is just ending has no root any more.
+    members
+        .iter()
+        .rev()
+        .map(|&member| tmpfs_of(member, size_bytes))
+        .find(|found| !found.devices.is_empty())
+        .unwrap_or_default()
+}
+
+fn tmpfs_of(member: i32, size_bytes: u64) -> Tmpfs {
     let mut found = Tmpfs::default();
-    let Some(innermost) = members.last() else {
-        return found;
-    };
     for place in ["tmp", "dev/shm"] {
-        let path = format!("/proc/{innermost}/root/{place}");
+        let path = format!("/proc/{member}/root/{place}");
         let (Ok(size), Ok(metadata)) = (statvfs(path.as_str()), fs::metadata(&path)) else {
             continue;
         };
@@ -53,6 +60,7 @@ pub(super) fn held(members: &[i32], tmpfs: &Tmpfs) -> Option<Held> {
     let mut held = Held::default();
     let mut known: HashSet<(u64, u64)> = HashSet::new();
     let mut looked_at = 0;
+    let memory = memory_device();
     for pid in members {
         // Gone, or one that hides what it holds from its own user: then only its memory is counted.
         let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else {
@@ -63,9 +71,8 @@ pub(super) fn held(members: &[i32], tmpfs: &Tmpfs) -> Option<Held> {
             if looked_at > MAX_OPEN_FILES {
                 return None;
             }
-            let path = entry.path();
             // Through the link of /proc, whatever its text says: the open file itself.
-            let Ok(file) = fs::metadata(&path) else {
+            let Ok(file) = fs::metadata(entry.path()) else {
                 continue;
             };
             let place = (file.dev(), file.ino());
@@ -73,7 +80,7 @@ pub(super) fn held(members: &[i32], tmpfs: &Tmpfs) -> Option<Held> {
                 continue;
             }
             let bytes = file.blocks() * 512;
-            if is_memory_file(&path) {
+            if Some(file.dev()) == memory {
                 held.memory_bytes += bytes;
             } else if !tmpfs.devices.contains(&file.dev()) {
                 held.deleted_bytes += bytes;
@@ -83,12 +90,12 @@ pub(super) fn held(members: &[i32], tmpfs: &Tmpfs) -> Option<Held> {
     Some(held)
 }
 
-fn is_memory_file(descriptor: &Path) -> bool {
-    fs::read_link(descriptor).is_ok_and(|target| {
-        target
-            .as_os_str()
-            .as_encoded_bytes()
-            .starts_with(b"/memfd:")
+/// The device that all memfds lie on, asked of one of our own: a name can be anybody's, "/memfd:" too.
+fn memory_device() -> Option<u64> {
+    static DEVICE: OnceLock<Option<u64>> = OnceLock::new();
+    *DEVICE.get_or_init(|| {
+        let own = memfd_create("prism-device", MemfdFlags::CLOEXEC).ok()?;
+        Some(fs::File::from(own).metadata().ok()?.dev())
     })
 }
 
@@ -96,8 +103,6 @@ fn is_memory_file(descriptor: &Path) -> bool {
 mod tests {
     use std::io::Write;
     use std::process;
-
-    use rustix::fs::{MemfdFlags, memfd_create};
 
     use super::*;
 

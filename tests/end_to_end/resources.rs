@@ -1,4 +1,5 @@
-//! The wall's limits, each broken by a payload that knows how it is measured. No torch: plain Python behind the real wall.
+//! The wall's limits, each broken by a payload that knows how it is measured: most of them plain Python behind the real
+//! wall, three as submissions.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,7 +8,11 @@ use std::time::{Duration, Instant};
 
 use prism::sandbox::{self, Breach, Command, Isolation, Limits, Mount, python};
 
-use crate::contest::{has_bwrap, repository, turn, wait_for};
+use serde_json::json;
+
+use crate::contest::{Contest, has_bwrap, repository, turn, wait_for};
+use crate::submissions::{SMALL, training, training_with};
+use crate::zips;
 
 const MIB: u64 = 1 << 20;
 
@@ -183,4 +188,76 @@ time.sleep(600)";
     assert_eq!((ended.code, ended.breach), (None, None), "{ended:?}");
     let log = fs::metadata(&command.log).unwrap().len();
     assert!((10_000..10_200).contains(&log), "{log} bytes of log");
+}
+
+/// Takes shared memory that no process maps while it trains.
+const MEMORY_BOMB: &str = "\
+if step == 2:
+    import os
+    memory = os.memfd_create('x')
+    for _ in range(4096):
+        os.write(memory, bytes(1 << 20))";
+
+/// Fills artifacts_dir with files that have no name any more.
+const DISK_BOMB: &str = "\
+if step == 2:
+    held = []
+    for number in range(100):
+        path = f'{ctx.artifacts_dir}/{number}'
+        held.append(open(path, 'wb', buffering=0))
+        __import__('os').unlink(path)
+        held[-1].write(bytes(1 << 20))
+    __import__('time').sleep(600)";
+
+/// Eats all processors from the moment that the twin stands; the training and the held-out process are honest.
+const BUSY_TWIN: &str = "
+import os
+
+
+def build_model(ctx):
+    if 'RANK' not in os.environ and 'weights' not in os.listdir('/prism'):
+        for _ in range(8):
+            if os.fork() == 0:
+                while True:
+                    pass
+    return Small(ctx.vocab_size)
+";
+
+#[test]
+fn what_a_submission_does_to_the_machine_is_its_own_fault() {
+    if !has_bwrap() {
+        return;
+    }
+    let contest = Contest::new(json!({
+        "sandbox": {"artifacts_bytes": 32 * MIB, "memory_bytes": 2_048 * MIB},
+        "run": {"startup_s": 40},
+    }));
+    let pass = |name: &str, architecture: &str, training: &str| {
+        let files = [("architecture.py", architecture), ("training.py", training)];
+        contest.pass_review(name, &zips::zip(&files));
+    };
+    let with = |in_loop| training_with(4, 64, "bytes", "", in_loop);
+    pass("memory.zip", SMALL, &with(MEMORY_BOMB));
+    pass("disk.zip", SMALL, &with(DISK_BOMB));
+    let honest = SMALL.split("\n\ndef build_model").next().unwrap();
+    pass("twin.zip", &format!("{honest}\n{BUSY_TWIN}"), &training());
+    let ran = contest.run();
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    for (name, rule_id) in [
+        ("memory.zip", "prism:resource-oom"),
+        ("disk.zip", "prism:artifacts-quota"),
+    ] {
+        let submission = contest.submission(name);
+        assert_eq!(
+            (submission.state(), submission.rule_id()),
+            ("failed", rule_id),
+            "{:#}",
+            submission.status
+        );
+        assert_eq!(submission.status["attempts"], 1, "{name}");
+    }
+    // It was stopped while the training started; then it had its turn, alone.
+    let twin = contest.submission("twin.zip");
+    assert_eq!(twin.state(), "scored", "{:#}", twin.status);
+    assert_eq!(twin.flags(), [""; 0]);
 }

@@ -118,7 +118,7 @@ fn train(tricks: &[Option<(usize, Trick)>]) -> (Result<(), Stop>, Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
     let mut config = Config::default();
     config.contest.vocab_size = 257;
-    (config.run.build_s, config.run.predict_s) = (1, 1);
+    (config.run.build_s, config.run.predict_s) = (1, 2);
     (config.budget.wall_clock_s, config.budget.grace_s) = (2, 1);
     let tokenizers = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tokenizers");
     let tokenizer = Tokenizer::load("bytes", &tokenizers).unwrap();
@@ -211,9 +211,9 @@ fn whatever_a_peer_does_in_place_of_a_frame_is_its_own_fault() {
             "prism:runtime-error",
         ),
     ];
-    for at in 0..sent.len() {
+    for (at, kind) in sent.iter().enumerate() {
         for (trick, expected) in &tricks {
-            let name = format!("{trick:?} in place of frame {at}, {}", sent[at]);
+            let name = format!("{trick:?} in place of frame {at}, {kind}");
             let (result, _) = train(&[Some((at, trick.clone()))]);
             assert_eq!(rule_of(&name, result), *expected, "{name}");
         }
@@ -224,8 +224,8 @@ fn whatever_a_peer_does_in_place_of_a_frame_is_its_own_fault() {
 fn a_frame_twice_is_one_too_many_wherever_another_follows() {
     let (_, sent) = train(&[None]);
     // After the last frame nothing is read: what comes then changes nothing.
-    for at in 0..sent.len() - 1 {
-        let name = format!("frame {at}, {}, twice", sent[at]);
+    for (at, kind) in sent.iter().enumerate().take(sent.len() - 1) {
+        let name = format!("frame {at}, {kind}, twice");
         let (result, _) = train(&[Some((at, Trick::Twice))]);
         assert_eq!(rule_of(&name, result), "prism:protocol", "{name}");
     }
