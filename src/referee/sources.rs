@@ -90,7 +90,8 @@ mod tests {
             ("a.py".to_owned(), "11".to_owned()),
             ("b.py".to_owned(), "22".to_owned()),
         ]);
-        let table: &[(&[(&str, Option<&str>)], Option<&str>)] = &[
+        type Told<'a> = &'a [(&'a str, Option<&'a str>)];
+        let table: &[(Told<'_>, Option<&str>)] = &[
             (&[("a.py", Some("11")), ("b.py", Some("22"))], None),
             (
                 &[("a.py", Some("11")), ("b.py", Some("23"))],
