@@ -164,10 +164,11 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 /// Schema by file name; a file of any other name is none of ours.
-const KINDS: [(&str, Option<&str>); 14] = [
+const KINDS: [(&str, Option<&str>); 15] = [
     ("status.json", Some("status")),
     ("review.json", Some("review")),
     ("architecture_graph.json", Some("architecture_graph")),
+    ("architecture_metadata.json", Some("architecture_metadata")),
     ("prism_run_manifest.v2.json", Some("prism_run_manifest.v2")),
     ("leaderboard.json", Some("leaderboard")),
     ("weights.json", Some("weights")),
