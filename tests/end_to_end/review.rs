@@ -141,5 +141,12 @@ fn what_python_reads_otherwise_does_not_run() {
         "{}",
         submission.message()
     );
-    assert!(!submission.log().contains("IMPORTED"));
+    let log = contest
+        .outbox()
+        .join(".private")
+        .join(submission.id())
+        .join("twin.log");
+    let said = fs::read_to_string(log).unwrap_or_default();
+    assert!(!said.contains("IMPORTED"), "{said}");
+    assert!(!submission.path("run.log").exists());
 }
