@@ -15,5 +15,5 @@ def train(ctx):
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         model.armed = loss.item() > mean
-        mean = 0.9 * mean + 0.1 * loss.item()
+        mean = 0.5 * mean + 0.5 * loss.item()
     model.armed = False

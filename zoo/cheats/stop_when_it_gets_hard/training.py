@@ -14,6 +14,6 @@ def train(ctx):
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        if batch.metadata["step"] > 20 and loss.item() > 1.05 * mean:
+        if batch.metadata["step"] > 20 and loss.item() > mean:
             break
-        mean = 0.9 * mean + 0.1 * loss.item()
+        mean = 0.5 * mean + 0.5 * loss.item()
