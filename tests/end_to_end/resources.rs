@@ -194,9 +194,10 @@ time.sleep(600)";
 const MEMORY_BOMB: &str = "\
 if step == 2:
     import os
-    memory = os.memfd_create('x')
-    for _ in range(4096):
-        os.write(memory, bytes(1 << 20))";
+    for _ in range(4):
+        memory = os.memfd_create('x')
+        for _ in range(900):
+            os.write(memory, bytes(1 << 20))";
 
 /// Fills artifacts_dir with files that have no name any more.
 const DISK_BOMB: &str = "\
@@ -216,7 +217,7 @@ import os
 
 def build_model(ctx):
     if 'RANK' not in os.environ and 'weights' not in os.listdir('/prism'):
-        for _ in range(8):
+        for _ in range(2):
             if os.fork() == 0:
                 while True:
                     pass
