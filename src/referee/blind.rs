@@ -93,15 +93,15 @@ pub struct BlindWatch {
 }
 
 impl BlindWatch {
-    /// A full batch: `nats` and `reference` are the losses of its targets, position by position. `cut` is that of a probe
-    /// that came before it.
+    /// A full batch: `nats` and `reference` are the losses of its targets, position by position. `cuts` are those of a probe
+    /// that came before it, row by row.
     pub fn see(
         &mut self,
         batch: &Batch,
         nats: &[f64],
         reference: &[f64],
         vocab_size: usize,
-        cut: Option<usize>,
+        cuts: Option<&[usize]>,
     ) {
         let excess = |row: usize, blind: usize, from: usize| {
             let place = row * batch.cols;
@@ -120,6 +120,7 @@ impl BlindWatch {
                 self.neighbours.add(excess(row, last, near));
                 self.row.add(excess(row, last, 0));
             }
+            let cut = cuts.map(|cuts| cuts[row]);
             if let Some(blind) = cut.map(|cut| cut - 1).filter(|&blind| blind > 0) {
                 let near = blind.saturating_sub(NEIGHBOURS);
                 self.first_sight.add(excess(row, blind, near));
@@ -196,7 +197,8 @@ mod tests {
                 .enumerate()
                 .map(|(n, hard)| 5.0 + 0.7 * hard + noise(step * 13 + n * 7) - gain(n % cols))
                 .collect();
-            watch.see(&batch, &nats, &hardness, 4_096, cut);
+            let cuts = cut.map(|cut| vec![cut; rows]);
+            watch.see(&batch, &nats, &hardness, 4_096, cuts.as_deref());
         }
         watch.figures()
     }

@@ -1,8 +1,9 @@
 //! Exact probes of causality: a prediction must be a pure function of the weights and of the row's own prefix.
 //!
-//! A probe is a twin of the scored batch: same shape, rows rotated, everything after a cut replaced by text of the other rows of
-//! the same batch (fresh text that the submission never saw, and that shows it nothing the batch does not), or nothing changed at all
-//! (the repeat). Scored batch and probe come in random order and cannot be told apart; positions before the cut must agree.
+//! A probe is a twin of the scored batch: same shape, in half of them rows rotated, everything after a cut of each row's own replaced by
+//! text of the other rows of the same batch (fresh text that the submission never saw, and that shows it nothing the batch does
+//! not), or nothing changed at all (the repeat). Scored batch and probe come in random order; positions before the cuts must agree.
+//! Rotated rows could be known by what the last batch ended with: rows that stay where they are cannot.
 
 use sha2::{Digest, Sha256};
 
@@ -22,8 +23,8 @@ pub struct Schedule {
 /// One probe to make.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probe {
-    /// First changed position; none: the batch is repeated as it is.
-    pub cut: Option<usize>,
+    /// First changed position of each row of the scored batch; none: the batch is repeated as it is.
+    pub cuts: Option<Vec<usize>>,
     /// Row `r` of the scored batch lies in row `(r + rotation) % rows`.
     pub rotation: usize,
     /// Whether the probe comes before the scored batch.
@@ -71,39 +72,53 @@ impl Schedule {
     /// The probe of a step, if it gets one.
     pub fn probe(&self, step: u32, rank: u32, batch: &Batch) -> Option<Probe> {
         let mut draw = Draw::new(&self.key, step, rank);
-        let chosen =
-            step < self.first_steps || (self.one_in > 0 && draw.below(u64::from(self.one_in)) == 0);
+        // The padded step at the end can be told from all others, so it gets one always.
+        let chosen = step < self.first_steps
+            || (self.one_in > 0 && (!batch.is_full() || draw.below(u64::from(self.one_in)) == 0));
         if !chosen {
             return None;
         }
         let before = draw.below(2) == 0;
         // The first steps take a cut each; later one probe in four is a repeat.
         let repeat = step >= self.first_steps && draw.below(4) == 0;
-        if repeat || batch.cols < 2 {
+        // Padding is nobody's text: what is compared lies before the shortest row's end.
+        let shortest = batch.lengths.iter().copied().min().unwrap_or(0);
+        if repeat || (shortest < 2 && batch.rows < 2) {
             return Some(Probe {
-                cut: None,
+                cuts: None,
                 rotation: 0,
                 before,
                 batch: batch.clone(),
             });
         }
-        let cut = 1 + draw.below(batch.cols as u64 - 1) as usize;
-        let rotation = draw.below(batch.rows as u64) as usize;
+        // A row of one column has no suffix: its place among the others is all that can change.
+        let stays = shortest >= 2 && draw.below(2) == 0;
+        let rotation = if stays || batch.rows < 2 {
+            0
+        } else {
+            1 + draw.below(batch.rows as u64 - 1) as usize
+        };
         let shift = 1 + draw.below(batch.rows.max(2) as u64 - 1) as usize;
+        let cuts: Vec<usize> = (0..batch.rows)
+            .map(|_| match shortest {
+                0 | 1 => shortest,
+                _ => 1 + draw.below(shortest as u64 - 1) as usize,
+            })
+            .collect();
         Some(Probe {
-            cut: Some(cut),
+            batch: changed(batch, &cuts, rotation, shift, &mut draw),
+            cuts: Some(cuts),
             rotation,
             before,
-            batch: changed(batch, cut, rotation, shift, &mut draw),
         })
     }
 }
 
 /// The batch with rotated rows whose suffixes come from `shift` rows further on.
-fn changed(batch: &Batch, cut: usize, rotation: usize, shift: usize, draw: &mut Draw) -> Batch {
+fn changed(batch: &Batch, cuts: &[usize], rotation: usize, shift: usize, draw: &mut Draw) -> Batch {
     let (rows, cols) = (batch.rows, batch.cols);
     let mut ids = batch.ids.clone();
-    for row in 0..rows {
+    for (row, &cut) in cuts.iter().enumerate() {
         let place = (row + rotation) % rows * cols;
         ids[place..place + cut].copy_from_slice(&batch.ids[row * cols..row * cols + cut]);
         if rows > 1 {
@@ -133,11 +148,11 @@ pub fn largest_difference(
     probed: (&[f32], &[f64]),
 ) -> (f64, u64) {
     let (rows, cols) = (probe.batch.rows, probe.batch.cols);
-    let cut = probe.cut.unwrap_or(cols);
     let mut largest = 0f64;
     let mut compared = 0;
     for row in 0..rows {
         let there = (row + probe.rotation) % rows;
+        let cut = probe.cuts.as_ref().map_or(cols, |cuts| cuts[row]);
         for column in 0..cut {
             let (ours, theirs) = (row * cols + column, there * cols + column);
             let difference = row_difference(
@@ -322,8 +337,8 @@ mod tests {
         for rows in [1, 2, 5] {
             let batch = batch(rows, 16);
             let probe = Schedule::new([3; 32], 1, 0).probe(0, 0, &batch).unwrap();
-            let cut = probe.cut.unwrap();
-            for row in 0..rows {
+            let cuts = probe.cuts.unwrap();
+            for (row, cut) in cuts.into_iter().enumerate() {
                 let there = (row + probe.rotation) % rows;
                 assert_eq!(
                     probe.batch.ids[there * 16..there * 16 + cut],
@@ -332,6 +347,40 @@ mod tests {
             }
             assert!(probe.batch.ids.iter().all(|id| batch.ids.contains(id)));
         }
+    }
+
+    #[test]
+    fn rows_have_cuts_of_their_own_and_stay_where_they_are_in_half_of_the_probes() {
+        let batch = batch(8, 32);
+        let schedule = Schedule::new([5; 32], 200, 0);
+        let probes: Vec<Probe> = (0..200)
+            .map(|step| schedule.probe(step, 0, &batch).unwrap())
+            .collect();
+        let stay = probes.iter().filter(|probe| probe.rotation == 0).count();
+        assert!((70..130).contains(&stay), "{stay} of 200");
+        let cuts = probes[0].cuts.as_ref().unwrap();
+        assert_eq!(cuts.len(), 8);
+        assert!(cuts.iter().any(|cut| *cut != cuts[0]));
+    }
+
+    #[test]
+    fn one_column_is_probed_by_its_row_and_padding_is_not_compared() {
+        let schedule = Schedule::new([6; 32], 0, 1_000_000);
+        let mut padded = batch(4, 16);
+        padded.lengths = vec![9, 8, 8, 8];
+        let probe = schedule
+            .probe(7, 0, &padded)
+            .expect("the padded step always has one");
+        assert!(
+            probe
+                .cuts
+                .is_none_or(|cuts| cuts.iter().all(|&cut| cut < 8))
+        );
+        let always = Schedule::new([6; 32], 1, 0);
+        let probe = always.probe(0, 0, &batch(4, 1)).unwrap();
+        assert_eq!(probe.cuts, Some(vec![1; 4]));
+        assert_ne!(probe.rotation, 0);
+        assert_eq!(always.probe(0, 0, &batch(1, 1)).unwrap().cuts, None);
     }
 
     #[test]

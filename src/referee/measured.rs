@@ -61,8 +61,8 @@ pub struct ProbeResult {
     pub phase: String,
     pub step: u32,
     pub rank: u32,
-    /// First position that was changed, or none for a repeat of the same batch.
-    pub cut: Option<u32>,
+    /// First position of each row that was changed, or none for a repeat of the same batch.
+    pub cuts: Option<Vec<u32>>,
     /// Largest difference of log-probabilities at positions that should agree, in nats.
     pub largest_difference_nats: f64,
     pub compared_positions: u64,

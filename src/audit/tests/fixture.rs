@@ -175,6 +175,6 @@ fn manifest(folder: &Path, status: &Status, bundle: &bundle::Bundle, config: &Co
             "bundle_architecture": bundle.architecture, "bundle_training": bundle.training,
             "digests": {"runner": runner_digest(), "referee": "1", "prism": "2"}},
         "causality": {"audit": config.audit, "audit_key": "0", "probes": [
-            {"phase": "train", "step": 0, "rank": 0, "cut": 3, "largest_difference_nats": 1e-6, "compared_positions": 9}]},
+            {"phase": "train", "step": 0, "rank": 0, "cuts": [3], "largest_difference_nats": 1e-6, "compared_positions": 9}]},
     })
 }

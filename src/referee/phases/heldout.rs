@@ -163,6 +163,9 @@ pub fn count_saved_elements(path: &Path) -> Result<u64, Fault> {
             .shape
             .iter()
             .try_fold(1u64, |product, &size| product.checked_mul(size as u64));
+        // As in the living model: what is wider than 4 bytes counts as several.
+        let (from, to) = tensor.data_offsets;
+        let count = count.map(|count| count.max((to - from).div_ceil(4) as u64));
         elements = count
             .and_then(|count| elements.checked_add(count))
             .unwrap_or(u64::MAX);

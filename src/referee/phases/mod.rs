@@ -66,10 +66,12 @@ fn take_count(connection: &mut Connection, patience: Duration) -> Result<u64, St
     Ok(elements(tensors))
 }
 
+/// All elements; one wider than 4 bytes counts as several, or four weights could hide in it.
 fn elements(tensors: &[(u64, u32, TensorKind)]) -> u64 {
-    tensors
-        .iter()
-        .fold(0, |sum, &(elements, _, _)| sum.saturating_add(elements))
+    tensors.iter().fold(0, |sum, &(elements, width_bytes, _)| {
+        let each = u64::from(width_bytes.div_ceil(4).max(1));
+        sum.saturating_add(elements.saturating_mul(each))
+    })
 }
 
 /// The cap on parameters, on our side.

@@ -283,11 +283,7 @@ impl Training<'_> {
         let probes: Vec<Option<Probe>> = batches
             .iter()
             .enumerate()
-            .map(|(rank, batch)| {
-                self.schedule
-                    .probe(index as u32, rank as u32, batch)
-                    .filter(|_| batch.is_full())
-            })
+            .map(|(rank, batch)| self.schedule.probe(index as u32, rank as u32, batch))
             .collect();
         // Two rounds: in the first, ranks whose probe comes before the scored batch get the probe.
         for round in 0..2 {
@@ -352,7 +348,7 @@ impl Training<'_> {
                 &record.scored[rank].nats,
                 &record.reference_nats,
                 geometry.vocab_size,
-                first_sight.and_then(|probe| probe.cut),
+                first_sight.and_then(|probe| probe.cuts.as_deref()),
             );
             self.journal
                 .append(&row)

@@ -228,18 +228,19 @@ pub fn judge(
         phase: phase.to_owned(),
         step,
         rank,
-        cut: probe.cut.map(|cut| cut as u32),
+        cuts: probe
+            .cuts
+            .as_ref()
+            .map(|cuts| cuts.iter().map(|&cut| cut as u32).collect()),
         largest_difference_nats: difference,
         compared_positions: compared,
     };
     if difference <= config.audit.tolerance_nats {
         return Ok(result);
     }
-    let what = match probe.cut {
-        Some(cut) => format!(
-            "predictions before position {cut} changed when only later tokens, other rows and the rows' order did"
-        ),
-        None => "the same batch twice gave different predictions".to_owned(),
+    let what = match probe.cuts {
+        Some(_) => "predictions changed when only later tokens, other rows and the rows' order did",
+        None => "the same batch twice gave different predictions",
     };
     Err(Fault::new(
         "prism:non-causal",

@@ -4,6 +4,7 @@ ones.
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
@@ -31,7 +32,8 @@ def count_tensors(model: nn.Module, namespaces: Iterable[dict[str, Any]] = ()) -
     """One entry per distinct storage (its largest view) reachable from `model` or the given
     namespaces.
 
-    Followed: attributes of modules and of a submission's own objects, lists, tuples, dicts, sets.
+    Numpy arrays count as tensors. Followed: attributes of modules and of a submission's own objects,
+    lists, tuples, dicts, sets.
     Not followed: closures, classes. ValueError if more than MAX_VISITED objects are met, or if a
     lazy tensor has no shape yet.
     """
@@ -39,6 +41,7 @@ def count_tensors(model: nn.Module, namespaces: Iterable[dict[str, Any]] = ()) -
     keep: list[Any] = []  # ids are compared below: nothing visited may be freed meanwhile
     seen: set[int] = set()
     stack: list[Any] = [model, *namespaces]
+    numpy = sys.modules.get("numpy")
     while stack:
         item = stack.pop()
         if id(item) in seen:
@@ -49,6 +52,9 @@ def count_tensors(model: nn.Module, namespaces: Iterable[dict[str, Any]] = ()) -
             raise ValueError(f"more than {MAX_VISITED} objects are reachable from the model")
         if isinstance(item, torch.Tensor):
             _add(found, item, "other")
+        elif numpy is not None and isinstance(item, numpy.ndarray):
+            if item.size:
+                found[("array", id(item))] = [item.size, item.itemsize, "other"]
         elif isinstance(item, nn.Module):
             state = vars(item)
             for kind, name in (("parameter", "_parameters"), ("buffer", "_buffers")):
