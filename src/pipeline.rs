@@ -30,6 +30,7 @@ pub use board::{Board, Ineligible};
 pub use examine::{ARCHIVE, review_of};
 pub use measure::referee_executable;
 pub use publish::{CORPUS_MANIFEST, LOG, MANIFEST};
+pub use seeds::again as seeds_again;
 
 use compare::{Corpus, Fault};
 use examine::{Comparison, Examined};

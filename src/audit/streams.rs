@@ -10,15 +10,15 @@ use super::folder::Folder;
 use super::replay::differences;
 use super::report::Check;
 use super::{Recompute, manifest_of};
-use crate::pipeline::MANIFEST;
+use crate::pipeline::{MANIFEST, seeds_again};
 use crate::score::measurement::RecordedMeasurement;
 use crate::score::streams::{HELDOUT_FILE, ONLINE_FILE};
 use crate::score::{self, json as score_json};
 
 /// Blocks that streams and measurement determine, whole.
-const BLOCKS: [&str; 4] = ["metrics", "anti_cheat", "score", "measurement"];
+const BLOCKS: [&str; 5] = ["metrics", "anti_cheat", "score", "measurement", "seeds"];
 
-/// Makes the blocks of the run in a folder again: `metrics`, `anti_cheat`, `score`, `measurement`, and of `data` what
+/// Makes the blocks of the run in a folder again: `metrics`, `anti_cheat`, `score`, `measurement`, `seeds`, and of `data` what
 /// follows from the streams. Decodes parquet, so it belongs into a process of its own when the folder is not trusted.
 ///
 /// # Errors
@@ -27,20 +27,26 @@ pub fn recompute(folder: &Path) -> Result<Value, String> {
     let manifest = score_json::read(&folder.join(MANIFEST)).map_err(|error| error.to_string())?;
     let recorded: RecordedMeasurement = serde_json::from_value(manifest["measurement"].clone())
         .map_err(|error| format!("measurement: {error}"))?;
-    let told = |error: score::ScoreError| {
+    let placeless = |reason: String| {
         // absolute first: the relative path may be the end of it
         let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
         [absolute.as_path(), folder]
             .iter()
-            .fold(error.reasons().join("; "), |text, folder| {
+            .fold(reason, |text, folder| {
                 text.replace(&format!("{}/", folder.display()), "")
             })
     };
+    let told = |error: score::ScoreError| placeless(error.reasons().join("; "));
     recorded.streams.check(folder).map_err(told)?;
     let id = manifest["submission_id"].as_str().unwrap_or_default();
     let model_params = manifest["compute"]["model_params"].as_u64();
     let run = score::score_run(id, folder, &recorded.facts, model_params).map_err(told)?;
+    let seeds = match manifest.get("seeds") {
+        None => Value::Null,
+        Some(_) => seeds_again(&manifest, folder, &run).map_err(placeless)?,
+    };
     Ok(json!({
+        "seeds": seeds,
         "metrics": run.blocks.metrics,
         "anti_cheat": run.blocks.anti_cheat,
         "score": run.blocks.score,

@@ -95,7 +95,9 @@ fn attempt(
     preflight::corpus(config)?;
     let bundle = stored_bundle(config, outbox, status)?;
     let plan = prepare(config, outbox, status, &bundle, work)?;
-    publish::withdraw(&outbox.submission(&status.submission_id))?;
+    let published = outbox.submission(&status.submission_id);
+    publish::withdraw(&published)?;
+    remove(&published.join(seeds::FOLDER))?;
     status.attempts += 1;
     status.reason = None;
     status.advance(State::Measuring, SystemTime::now());

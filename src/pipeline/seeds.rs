@@ -37,9 +37,6 @@ pub fn measure(
     work: &Path,
     news: &mut RunProgress<'_>,
 ) -> Result<Vec<SeedRun>, MeasureFailure> {
-    let folder = outbox.submission(&status.submission_id).join(FOLDER);
-    // of an attempt that died, or of other settings
-    measure::remove(&folder)?;
     let mut runs = Vec::new();
     for seed in config.contest.seeds.iter().skip(1) {
         let mut config = config.clone();
@@ -94,6 +91,46 @@ fn one(
         Err(ScoreError::Unscorable { reasons, .. }) => Ok(Err(reasons.join("; "))),
         Err(error) => Err(infrastructure(error)),
     }
+}
+
+/// The block of a manifest made again from the streams in its folder, for audits; `first` is the first seed's run.
+///
+/// # Errors
+/// Why a seed that has a score in the manifest has none here.
+pub fn again(manifest: &Value, folder: &Path, first: &ScoredRun) -> Result<Value, String> {
+    let id = manifest["submission_id"].as_str().unwrap_or_default();
+    let first_seed = manifest["run"]["seed"].as_u64().unwrap_or_default();
+    let mut others = Vec::new();
+    for run in manifest["seeds"]["runs"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .skip(1)
+    {
+        let seed = run["seed"].as_u64().unwrap_or_default();
+        let outcome = match run["error"].as_str() {
+            Some(error) => Err(error.to_owned()),
+            None => Ok(one_again(id, seed, &run["measurement"], folder)
+                .map_err(|reason| format!("{FOLDER}/{seed}: {reason}"))?),
+        };
+        others.push(SeedRun { seed, outcome });
+    }
+    Ok(block(first_seed, first, &others))
+}
+
+fn one_again(
+    id: &str,
+    seed: u64,
+    measurement: &Value,
+    folder: &Path,
+) -> Result<(Box<ScoredRun>, Value), String> {
+    let recorded: RecordedMeasurement =
+        serde_json::from_value(measurement.clone()).map_err(|error| error.to_string())?;
+    let folder = folder.join(FOLDER).join(seed.to_string());
+    let told = |error: ScoreError| error.reasons().join("; ");
+    recorded.streams.check(&folder).map_err(told)?;
+    let scored = score::score_run(id, &folder, &recorded.facts, None).map_err(told)?;
+    Ok((Box::new(scored), json!(recorded)))
 }
 
 /// The manifest's block: every seed with its figures, then mean and spread over those that have a score.

@@ -71,6 +71,13 @@ fn several_seeds_give_mean_and_spread() {
     for name in ["online_loss.parquet", "heldout.parquet"] {
         assert!(one.path("seeds/7").join(name).is_file(), "{name}");
     }
+    // an audit makes the figures of every seed again
+    let audited = finish(
+        contest
+            .prism(&["audit", "--format", "json"])
+            .arg(one.path("")),
+    );
+    assert_eq!(audited.code, Some(0), "{audited:?}");
     // a folder with seeds is one run to the rescorer
     let report = finish(
         contest
