@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::contest::{Contest, Ran};
+use crate::contest::{Contest, Ran, finish};
 use crate::submissions::{SMALL, training};
 
 #[test]
@@ -17,6 +17,7 @@ fn a_submission_waits_until_the_corpus_is_whole() {
     fs::remove_file(&train).unwrap();
     waits(&contest, &contest.run(), "train-00000.jsonl");
     fs::write(&train, whole).unwrap();
+    verify(&contest);
 
     let val = contest.corpus().join("val/val-00000.jsonl");
     let whole = fs::read(&val).unwrap();
@@ -28,6 +29,9 @@ fn a_submission_waits_until_the_corpus_is_whole() {
     waits(&contest, &contest.run(), "val-00000.jsonl");
     fs::write(&val, whole).unwrap();
 
+    // The bytes are right again; that they are has to be found out.
+    waits(&contest, &contest.run(), "val-00000.jsonl");
+    verify(&contest);
     let ran = contest.run();
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let submission = contest.submission("patient.zip");
@@ -36,6 +40,11 @@ fn a_submission_waits_until_the_corpus_is_whole() {
         submission.status["attempts"], 1,
         "the corpus costs nobody an attempt"
     );
+}
+
+fn verify(contest: &Contest) {
+    let verified = finish(contest.prism(&["data", "verify"]).arg(contest.corpus()));
+    assert_eq!(verified.code, Some(0), "{verified:?}");
 }
 
 fn waits(contest: &Contest, ran: &Ran, shard: &str) {
