@@ -144,11 +144,37 @@ impl<'a> Pipeline<'a> {
 
         // In order of arrival: of two submissions that are alike, the earlier one counts.
         candidates.sort_by(|a, b| (a.stamp.arrived(), &a.path).cmp(&(b.stamp.arrived(), &b.path)));
+        let mut moved = self.examine(&candidates, changed, &mut report)?;
+        for status in quarantine::release(self.config, &self.outbox)? {
+            self.tell(&status);
+            moved.push(status);
+        }
+
+        self.measure(&mut moved, &mut report)?;
+
+        report.board = board::rebuild(&self.outbox)?;
+        report
+            .infrastructure
+            .extend(report.board.unreadable.iter().cloned());
+        moved.sort_by(|a, b| {
+            (&a.accepted_at, &a.submission_id).cmp(&(&b.accepted_at, &b.submission_id))
+        });
+        report.processed = moved.into_iter().map(outcome).collect();
+        Ok(report)
+    }
+
+    /// Bytes to reviewed and compared bundles: nothing of a submission runs here.
+    fn examine(
+        &self,
+        candidates: &[Candidate],
+        changed: &mut Vec<std::path::PathBuf>,
+        report: &mut Report,
+    ) -> Result<Vec<Status>, PipelineError> {
         let bar = self.progress.examining(candidates.len() as u64);
         let mut corpus = Corpus::new(self.config, &self.outbox);
         let mut moved = Vec::new();
         for some in candidates.chunks(EXAMINED_AT_ONCE) {
-            // Many at a time: bytes to a reviewed bundle. Nothing of a submission runs here.
+            // Many at a time.
             let looked: Vec<Result<Looked, PipelineError>> = some
                 .par_iter()
                 .map(|candidate| {
@@ -192,13 +218,11 @@ impl<'a> Pipeline<'a> {
         }
         bar.finish_and_clear();
         corpus.save()?;
+        Ok(moved)
+    }
 
-        for status in quarantine::release(self.config, &self.outbox)? {
-            self.tell(&status);
-            moved.push(status);
-        }
-
-        // One at a time: whatever was reviewed and not yet measured, also by an earlier run that was killed.
+    /// One at a time: whatever was reviewed and not yet measured, also by an earlier run that was killed.
+    fn measure(&self, moved: &mut Vec<Status>, report: &mut Report) -> Result<(), PipelineError> {
         let mut queue = self.unfinished()?;
         queue.sort_by(|a, b| {
             (&a.accepted_at, &a.submission_id).cmp(&(&b.accepted_at, &b.submission_id))
@@ -232,16 +256,7 @@ impl<'a> Pipeline<'a> {
             moved.retain(|other| other.submission_id != status.submission_id);
             moved.push(status);
         }
-
-        report.board = board::rebuild(&self.outbox)?;
-        report
-            .infrastructure
-            .extend(report.board.unreadable.iter().cloned());
-        moved.sort_by(|a, b| {
-            (&a.accepted_at, &a.submission_id).cmp(&(&b.accepted_at, &b.submission_id))
-        });
-        report.processed = moved.into_iter().map(outcome).collect();
-        Ok(report)
+        Ok(())
     }
 
     /// Reads and examines one file.
