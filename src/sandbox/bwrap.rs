@@ -133,11 +133,6 @@ fn options_of(command: &Command) -> Result<Vec<OsString>, SandboxError> {
     for part in SYSTEM {
         line.system(Path::new(part));
     }
-    for folder in &command.python.folders {
-        if !SYSTEM.iter().any(|part| folder.starts_with(part)) {
-            line.bind("--ro-bind", folder, folder);
-        }
-    }
     for (name, path) in etc(&command.scratch)? {
         line.bind("--ro-bind", &path, &Path::new("/etc").join(name));
     }
@@ -148,6 +143,12 @@ fn options_of(command: &Command) -> Result<Vec<OsString>, SandboxError> {
     let size = command.limits.tmp_bytes.to_string();
     for place in ["/dev/shm", "/tmp"] {
         line.flags(&["--size", &size, "--tmpfs", place]);
+    }
+    // After the private /tmp: an environment may lie below the host's.
+    for folder in &command.python.folders {
+        if !SYSTEM.iter().any(|part| folder.starts_with(part)) {
+            line.bind("--ro-bind", folder, folder);
+        }
     }
     if command.cuda {
         line.cuda();
