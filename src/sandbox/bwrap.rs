@@ -255,3 +255,47 @@ fn etc(scratch: &Path) -> Result<Vec<(&'static str, PathBuf)>, SandboxError> {
     }
     Ok(paths)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::sandbox::{Isolation, Limits, python};
+
+    #[test]
+    fn an_environment_below_tmp_is_not_hidden_by_the_private_tmp() {
+        let scratch = tempfile::tempdir().unwrap();
+        let command = Command {
+            isolation: Isolation::Bwrap,
+            python: python::Environment {
+                python: "/tmp/clone/.venv/bin/python".into(),
+                folders: vec!["/tmp/clone/.venv".into()],
+            },
+            arguments: Vec::new(),
+            environment: BTreeMap::new(),
+            mounts: Vec::new(),
+            scratch: scratch.path().to_owned(),
+            artifacts: scratch.path().join("artifacts"),
+            limits: Limits {
+                memory_bytes: 1 << 30,
+                processes: 8,
+                open_files: 64,
+                artifacts_bytes: 1 << 20,
+                tmp_bytes: 1 << 20,
+                log_bytes: 1 << 20,
+                limit_address_space: true,
+            },
+            cuda: false,
+            log: scratch.path().join("log"),
+        };
+        let options = options_of(&command).unwrap();
+        let place = |pair: [&str; 2]| {
+            options
+                .windows(2)
+                .position(|two| two == pair)
+                .unwrap_or_else(|| panic!("{pair:?} in {options:?}"))
+        };
+        assert!(place(["--tmpfs", "/tmp"]) < place(["--ro-bind", "/tmp/clone/.venv"]));
+    }
+}
