@@ -86,7 +86,7 @@ class TiedModel(unittest.TestCase):
             {"kind", "protocol", "rank", "local_rank", "world_size", "python", "torch", "device",
              "device_name"},
         )  # fmt: skip
-        self.assertEqual((hello["protocol"], hello["device"], hello["rank"]), (1, "cpu", 0))
+        self.assertEqual((hello["protocol"], hello["device"], hello["rank"]), (2, "cpu", 0))
 
     def test_more_predictions_change_nothing(self) -> None:
         """Random states, modes and settings are put back: the stream is the same, bit for bit."""
@@ -120,6 +120,8 @@ class TiedModel(unittest.TestCase):
             self.assertFalse(np.array_equal(peer.predict(text(3)[0]), self.plain["after"]))
             peer.attach(1, 5)
             self.assertEqual(peer.predict(ids[:1, :5]).shape, (1, 5, VOCAB_SIZE))
+            peer.send("census")
+            self.assertEqual(sorted(peer.expect("counted")["tensors"]), sorted(built))
             self.assertEqual(run.end(), 0, run.log())
         np.testing.assert_array_equal(first, self.plain["predictions"][0])
         expected = [
