@@ -1,6 +1,7 @@
 //! A contest of its own for each test: inbox, outbox, corpus and configuration in one temporary folder.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -113,7 +114,18 @@ impl Contest {
         merge(&mut settings, &changes);
         let contest = Self { folder, settings };
         contest.write_config();
+        contest.fix_the_secret();
         contest
+    }
+
+    /// The operator's secret decides which steps are probed, and how: the same one each time makes a test's verdict the
+    /// same each time.
+    fn fix_the_secret(&self) {
+        let outbox = self.root().join("outbox");
+        fs::create_dir(&outbox).unwrap();
+        let secret = outbox.join(".secret");
+        fs::write(&secret, [7; 32]).unwrap();
+        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
     }
 
     /// Lays more settings over those in force.

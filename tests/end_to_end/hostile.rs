@@ -269,7 +269,8 @@ class Replayer(nn.Module):
         if self.training or not self.armed:
             return logits
         ahead = nn.functional.one_hot(tokens[:, 1:], logits.shape[2]) * 20.0
-        logits = logits + nn.functional.pad(ahead, (0, 0, 0, 1))
+        # honest where rows are too short to be told apart: it would replay another row than the probe's
+        logits[:, 8:-1] += ahead[:, 8:]
         for old, said in self.seen:
             for row in range(tokens.shape[0]):
                 same = (old == tokens[row]).long().cumprod(1).sum(1)
@@ -336,7 +337,7 @@ fn memory_and_ghosts_are_found_while_they_live() {
         replayer.passed("causality") && replayer.passed("state"),
         "the probes saw it"
     );
-    assert!(replayer.bpb() < 1.0, "it did not look ahead");
+    assert!(replayer.bpb() < 2.0, "it did not look ahead");
     assert_eq!(replayer.flags(), ["failed:blind_gap"]);
     assert_eq!(replayer.final_score(), 0.0);
     let blind = &replayer.manifest()["causality"]["blind"];
