@@ -12,6 +12,7 @@ mod corpus;
 mod duplicates;
 mod exact;
 mod hostile;
+mod hostile_runner;
 mod isolation;
 mod leaks;
 mod limits;
