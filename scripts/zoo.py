@@ -17,6 +17,7 @@ end as its row says.
 """
 
 import argparse
+import collections
 import concurrent.futures
 import datetime
 import json
@@ -113,16 +114,19 @@ def report(arguments: argparse.Namespace, entries: list[Entry], runs: list[Run])
 def conditions(arguments: argparse.Namespace, runs: list[Run]) -> str:
     """When, on what and with which code."""
     today = datetime.datetime.now(datetime.UTC).date()
-    builds = {}
-    for found in runs:
-        digest = found.key.get("executables", {}).get("prism-referee", "")[:12]
-        builds[digest] = builds.get(digest, 0) + 1
-    code = ", ".join(f"`{digest}` ({count} runs)" for digest, count in sorted(builds.items()))
     minutes = sum(found.seconds for found in runs) / 60
+    codes = counted(f"`{found.key['executables']['prism-referee'][:12]}`" for found in runs)
+    secrets = counted("one of its own" if found.key["secret"] is None else str(found.key["secret"]) for found in runs)
     return (
-        f"Tables of {today}: {len(runs)} runs of {arguments.bytes:,} bytes, {minutes:.0f} minutes of measuring in all, "
-        f"isolation {arguments.isolation}; `prism-referee` {code}."
+        f"Tables of {today}: {len(runs)} runs of {arguments.bytes:,} bytes, {minutes:.0f} minutes in all, isolation "
+        f"{arguments.isolation}. sha256 of `prism-referee`: {codes}. Probe secret: {secrets}."
     )
+
+
+def counted(words) -> str:
+    """`a` (3 runs), `b` (1 run)"""
+    counts = collections.Counter(words)
+    return ", ".join(f"{word} ({count} runs)" for word, count in counts.most_common())
 
 
 def write_docs(path: Path, text: str) -> None:
@@ -150,7 +154,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--prism", type=Path, default=ROOT / "target/debug/prism", help="executable; prism-referee lies beside it")
     parser.add_argument("--results", type=Path, default=ROOT / "target/zoo", help="where results are kept")
     parser.add_argument("--resume", action="store_true", help="take kept results of the same sources, settings and executables")
-    parser.add_argument("--resume-older", action="store_true", help="the same, whatever the executables were")
+    parser.add_argument("--resume-older", action="store_true", help="the same, whatever the executables and the secret were")
     parser.add_argument("--no-runs", action="store_true", help="tables of what is kept; the rest is named as not run")
     parser.add_argument("--docs", type=Path, help="write the tables between the marks of this file")
     parser.add_argument("--json", type=Path, help="write every run to this file")

@@ -193,14 +193,14 @@ class Kept:
         return self.folder / f"{name}.{seed}{'.past_review' if past_review else ''}.json"
 
     def find(self, entry: Entry, seed: int, past_review: bool, any_code: bool) -> Run | None:
-        """The result of an earlier call, if nothing that it depends on has changed (or the executables only)."""
+        """The result of an earlier call, if nothing that it depends on has changed (or the executables and the secret only)."""
         try:
             kept = Run(**json.loads(self.path(entry.name, seed, past_review).read_text(encoding="utf-8")))
         except FileNotFoundError:
             return None
         key = json.loads(json.dumps(self.key(entry)))
         if any_code:
-            key["executables"] = kept.key.get("executables")
+            key |= {name: kept.key.get(name) for name in ("executables", "secret")}
         return kept if kept.key == key else None
 
     def keep(self, entry: Entry, run: Run) -> None:

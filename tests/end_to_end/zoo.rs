@@ -38,7 +38,10 @@ fn rows() -> HashMap<String, Vec<String>> {
     let rows = text.lines().filter(|line| line.starts_with("| `"));
     let cells = rows.map(|row| {
         let row = row.trim_matches(['|', ' ']);
-        let cells: Vec<String> = row.split(" | ").map(|cell| cell.trim().to_owned()).collect();
+        let cells: Vec<String> = row
+            .split(" | ")
+            .map(|cell| cell.trim().to_owned())
+            .collect();
         assert_eq!(cells.len(), 7, "{row}");
         cells
     });
