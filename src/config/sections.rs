@@ -158,6 +158,8 @@ pub struct Run {
     pub evaluate_s: u64,
     /// Infrastructure failures before a submission ends as failed.
     pub max_attempts: u32,
+    /// Wait before it is tried again, in seconds; doubled after each further failure, at most an hour; 0: none.
+    pub retry_after_s: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
