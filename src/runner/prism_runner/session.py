@@ -15,7 +15,7 @@ from torch import nn
 
 from prism_challenge.evaluator.interface import PrismBatch, PrismContext
 
-from . import census, failure, past, predict, project, seeds, sources, weights
+from . import census, commit, failure, past, predict, project, seeds, sources, weights
 from .blackboard import Blackboard, attach
 from .reference_tokenizer import BpeTokenizer, ByteTokenizer, Shelf
 from .wire import Channel, ChannelClosed, ProtocolError
@@ -49,6 +49,7 @@ class Session:
         self._numerics = seeds.Numerics()
         self._blackboard: Blackboard | None = None
         self._model: nn.Module | None = None
+        self._committed: tuple[int, torch.Tensor] | None = None
         self._opened = False
         self._batches = 0
         self._stage = "import"
@@ -206,6 +207,8 @@ class Session:
             self._blackboard = attach(frame, self._channel.take_fd())
         elif frame["kind"] == "predict":
             self._predict(frame)
+        elif frame["kind"] == "show":
+            self._show(frame["call"])
         elif frame["kind"] == "census":
             self._count()
         else:
@@ -224,6 +227,7 @@ class Session:
         board, model = self._blackboard, self._model
         if board is None or model is None:
             raise ProtocolError("predict before attach, or without a model")
+        self._committed = None
         if tuple(board.ids.shape) != (frame["rows"], frame["cols"]):
             raise ProtocolError(f"predict {frame['rows']} x {frame['cols']} was not attached")
         try:
@@ -231,15 +235,32 @@ class Session:
             logits = predict.run_forward(model, ids, self._numerics)
             shape, dtype = list(logits.shape), str(logits.dtype).removeprefix("torch.")
             if shape == list(board.logits.shape):
-                board.logits.copy_(logits)
+                if frame["commit"]:
+                    # `ids` may have been changed by forward: the labels are the referee's
+                    board.nats.copy_(commit.losses(logits, board.ids_for(logits.device)))
+                    board.logits[:, -1].copy_(logits[:, -1])
+                    self._committed = (frame["call"], logits)
+                else:
+                    board.logits.copy_(logits)
         except BaseException as error:
             failure.report(self._channel, self._project_dir, "forward", error)
-        self._channel.send("predicted", call=frame["call"], shape=shape, dtype=dtype)
+        kind = "committed" if frame["commit"] else "predicted"
+        self._channel.send(kind, call=frame["call"], shape=shape, dtype=dtype)
+
+    def _show(self, call: int) -> None:
+        """All logits of the prediction whose losses were committed last."""
+        if self._blackboard is None or self._committed is None or self._committed[0] != call:
+            raise ProtocolError(f"show {call!r} without a commitment of that number")
+        logits = self._committed[1]
+        self._blackboard.logits.copy_(logits)
+        shape, dtype = list(logits.shape), str(logits.dtype).removeprefix("torch.")
+        self._channel.send("predicted", call=call, shape=shape, dtype=dtype)
 
     def _revealed(self, frame: dict[str, Any]) -> PrismBatch:
         board, model = self._blackboard, self._model
         if board is None or model is None:
             raise ProtocolError("reveal before attach")
+        self._committed = None
         self._batches += 1
         device = predict.device_of(model, self._ctx.device)
         metadata = {
