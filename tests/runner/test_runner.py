@@ -217,6 +217,50 @@ class Commitments(unittest.TestCase):
             self.assertTrue(np.isnan(peer.nats).all() and np.isnan(peer.logits).all())
 
 
+def train_bigram(training: str, commit: bool) -> list[np.ndarray]:
+    """Predictions of three steps of the bigram model, each with a probe before or after it."""
+    files = {"architecture.py": submissions.LINEAR, "training.py": training}
+    predictions = []
+    with Run(files, "train") as run:
+        peer = run.peers[0]
+        peer.expect("open")
+        peer.attach(ROWS, SEQUENCE_LENGTH)
+        for step in range(3):
+            ids, targets = text(step)
+            for asked in (ids, text(100)[0])[:: 1 if step % 2 else -1]:
+                if commit:
+                    peer.commit(asked)
+                logits = peer.show() if commit else peer.predict(asked)
+                if asked is ids:
+                    predictions.append(logits)
+            peer.reveal(ids, targets, step, 32 * (step + 1))
+            peer.expect("next")
+        peer.send("exhausted", reason="data_exhausted")
+        finished = peer.receive()
+        assert finished["kind"] == "finished", (finished, run.log())
+        predictions.append(peer.predict(text(3)[0]))
+        assert run.end() == 0, run.log()
+    return predictions
+
+
+class SingleForward(unittest.TestCase):
+    """The graph of a prediction serves the training."""
+
+    def test_it_learns_what_two_forwards_learn(self) -> None:
+        """The same predictions, bit for bit, in both transports; the probe's graph is not taken."""
+        with ThreadPoolExecutor(2) as pool:
+            cases = [
+                (submissions.TWO_FORWARDS, False),
+                (submissions.SINGLE_TRAINING, False),
+                (submissions.SINGLE_TRAINING, True),
+            ]
+            two, single, committed = pool.map(lambda case: train_bigram(*case), cases)
+        self.assertFalse(np.array_equal(two[0], two[-1]))
+        for run in (single, committed):
+            for ours, theirs in zip(two, run, strict=True):
+                np.testing.assert_array_equal(ours, theirs)
+
+
 FAILURES: list[tuple[str, str, str, str, str, str, str]] = [
     # phase, architecture, training, stage, type, part of the message, where
     ("twin", "x = 1\ny = (\n", "", "import", "SyntaxError", "never closed", "architecture.py:2"),

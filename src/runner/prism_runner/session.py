@@ -50,6 +50,8 @@ class Session:
         self._blackboard: Blackboard | None = None
         self._model: nn.Module | None = None
         self._committed: tuple[int, torch.Tensor] | None = None
+        self._single_forward = False
+        self._graphs: list[tuple[torch.Tensor, torch.Tensor]] = []
         self._opened = False
         self._batches = 0
         self._stage = "import"
@@ -97,16 +99,27 @@ class Session:
         return past.documents(self._ctx.data_dir)
 
     def iter_train_batches(
-        self, model: nn.Module, batch_size: int, seq_len: int | None, tokenizer: object
+        self,
+        model: nn.Module,
+        batch_size: int,
+        seq_len: int | None,
+        tokenizer: object,
+        single_forward: bool,
     ) -> Iterator[PrismBatch]:
         """Checks the arguments now, opens the stream at the first `next()`."""
         if not isinstance(model, nn.Module):
             raise TypeError(
                 f"iter_train_batches needs a torch.nn.Module, got {type(model).__name__}"
             )
+        if single_forward and predict.unwrap(model) is not model:
+            raise ValueError(
+                "single_forward needs the module itself: a prediction does not run its wrapper "
+                f"{type(model).__name__}"
+            )
         rows = _size("batch_size", batch_size)
         cols = self._seq_len if seq_len is None else _size("seq_len", seq_len)
-        return self._stream(model, rows, cols, self._shelf.name_of(tokenizer))
+        name = self._shelf.name_of(tokenizer)
+        return self._stream(model, rows, cols, name, bool(single_forward))
 
     # Phases.
 
@@ -172,12 +185,13 @@ class Session:
                 self._answer(frame)
 
     def _stream(
-        self, model: nn.Module, rows: int, cols: int, tokenizer: str | None
+        self, model: nn.Module, rows: int, cols: int, tokenizer: str | None, single_forward: bool
     ) -> Iterator[PrismBatch]:
         if self._opened:
             return
         self._opened = True
         self._model = model
+        self._single_forward = single_forward
         try:
             self._channel.send("open", batch_size=rows, seq_len=cols, tokenizer=tokenizer)
             while True:
@@ -193,6 +207,9 @@ class Session:
             failure.leave(1)
         except ProtocolError as error:
             failure.leave_with(f"protocol: {error}")
+        finally:
+            self._single_forward = False
+            self._graphs.clear()
 
     # Single frames.
 
@@ -232,7 +249,11 @@ class Session:
             raise ProtocolError(f"predict {frame['rows']} x {frame['cols']} was not attached")
         try:
             ids = board.ids_for(predict.device_of(model, self._ctx.device))
-            logits = predict.run_forward(model, ids, self._numerics)
+            logits = predict.run_forward(model, ids, self._numerics, self._single_forward)
+            if self._single_forward:
+                # which of two predictions is a probe's shows when a batch is revealed
+                self._graphs.append((board.ids.clone(), logits))
+                logits = predict.plain(logits)
             shape, dtype = list(logits.shape), str(logits.dtype).removeprefix("torch.")
             if shape == list(board.logits.shape):
                 if frame["commit"]:
@@ -268,7 +289,15 @@ class Session:
             "rank": self._ctx.rank,
             "bytes_charged": frame["bytes_charged"],
         }
-        return PrismBatch(board.ids_for(device), board.targets_for(device), metadata)
+        predicted = None
+        if self._single_forward:
+            graphs = [logits for ids, logits in self._graphs if torch.equal(ids, board.ids)]
+            if not graphs:
+                raise ProtocolError("reveal of a batch that was not predicted")
+            predicted = (model, graphs[-1])
+            self._graphs.clear()
+        tokens, targets = board.ids_for(device), board.targets_for(device)
+        return PrismBatch(tokens, targets, metadata, predicted)
 
     def _save(self, name: str) -> None:
         if self._model is None or self._ctx.artifacts_dir is None:
