@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PRISM = ROOT / "target/debug/prism"
+PRISM = Path(os.environ.get("BENCH_PRISM", ROOT / "target/debug/prism"))
 
 
 def bare(arguments: argparse.Namespace) -> dict:

@@ -142,6 +142,9 @@ impl Default for Audit {
             first_steps: 2,
             one_in: 64,
             tolerance_nats: 1e-3,
+            transport: TransportSetting::Auto,
+            committed_from_vocab: 16_384,
+            show_one_in: 16,
         }
     }
 }

@@ -226,4 +226,20 @@ pub struct Audit {
     pub one_in: u32,
     /// Largest difference of log-probabilities (nats) that counts as the same prediction, in float32.
     pub tolerance_nats: f64,
+    /// How the predictions of the stream come: `full`, all logits; `committed`, losses first, and all logits of secret steps
+    /// afterwards; `auto`: `committed` from a vocabulary of `committed_from_vocab` on.
+    pub transport: TransportSetting,
+    /// `contest.vocab_size` from which on `auto` means `committed`.
+    pub committed_from_vocab: u32,
+    /// With `committed`: one batch in so many is audited, at secret times, beside those that are probed; more often in
+    /// short streams, so that 16 audits are expected in any; 0: only those that are probed.
+    pub show_one_in: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TransportSetting {
+    Auto,
+    Full,
+    Committed,
 }

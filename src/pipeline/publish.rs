@@ -335,6 +335,7 @@ fn manifest(
             "budget": config.budget,
             "held_out": config.held_out,
             "threads": config.run.threads,
+            "transport": measured.transport,
             "seconds": measured.seconds,
             "started_at": measured.started_at,
             "ended_at": measured.ended_at,

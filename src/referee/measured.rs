@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::blind::BlindFigures;
+use super::transport::TransportFigures;
 
 use crate::sandbox::Achieved;
 
@@ -97,6 +98,8 @@ pub struct Measured {
     pub step0_bytes_per_token: f64,
     pub checks: Vec<CheckResult>,
     pub probes: Vec<ProbeResult>,
+    /// How predictions came, and how likely tampering with them survives; none before the stream.
+    pub transport: Option<TransportFigures>,
     /// Whether labels that are nowhere in the inputs cost more than others.
     pub blind: Option<BlindFigures>,
     /// Most elements in the tensors of the live model, at the secret steps and at the end.

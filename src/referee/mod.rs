@@ -5,6 +5,7 @@
 
 pub mod blind;
 pub mod causality;
+pub mod committed;
 pub mod connection;
 pub mod events;
 pub mod geometry;
@@ -25,6 +26,7 @@ pub mod shm;
 mod sources;
 pub mod step;
 pub mod texts;
+pub mod transport;
 pub mod wire;
 #[cfg(test)]
 mod wire_fuzz;

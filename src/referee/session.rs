@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::blind::BlindWatch;
 use super::causality::Schedule;
+use super::committed::Answers;
 use super::connection::Stop;
 use super::events::{Event, RunStage};
 use super::head_start::FirstBatch;
@@ -24,6 +25,7 @@ use super::plan::RunPlan;
 use super::shm::Geometry;
 use super::step::Prediction;
 use super::texts::Texts;
+use super::transport::Transport;
 use super::{geometry as geometry_rules, handshake, runner_files, texts as corpus_texts};
 use crate::config::Config;
 use crate::dataset::manifest::{Corpus, Split};
@@ -105,6 +107,7 @@ impl<'a> Session<'a> {
             step0_bytes_per_token: 0.0,
             checks: Vec::new(),
             probes: Vec::new(),
+            transport: None,
             blind: None,
             live_params: None,
             isolation: None,
@@ -250,6 +253,11 @@ impl<'a> Session<'a> {
             loss: &mut shared,
             journal: &mut online,
             events: self.events,
+            answers: Answers::new(
+                Transport::chosen(&self.config.audit, self.config.contest.vocab_size),
+                self.schedule.for_phase("show"),
+                &self.config.audit,
+            ),
             probes: Vec::new(),
             blind: BlindWatch::default(),
             live_params: 0,
@@ -303,6 +311,7 @@ impl<'a> Session<'a> {
         });
         self.measured.probes.append(&mut training.probes);
         self.measured.live_params = Some(training.live_params);
+        self.measured.transport = Some(training.answers.figures());
         let blind = training.blind.figures();
         self.measured.blind = Some(blind);
         self.measured.checks.push(blind.check());

@@ -66,7 +66,7 @@ pub fn evaluate_trained(
         };
         if let Some((batch, live)) = trained.check {
             let wait = patience.now();
-            step::predict(connection, vocab_size, batch, loss, wait, &mut scratch)?;
+            step::predict_losses(connection, batch, loss, wait, &mut scratch)?;
             let difference = live.largest_difference_nats(&scratch);
             check.passed = difference <= config.audit.tolerance_nats;
             check.evidence = format!(
@@ -77,7 +77,7 @@ pub fn evaluate_trained(
         }
         for (index, batch) in trained.tail.iter().enumerate() {
             let wait = patience.now();
-            step::predict(connection, vocab_size, batch, loss, wait, &mut scratch)?;
+            step::predict_losses(connection, batch, loss, wait, &mut scratch)?;
             let charge = step::charge_batch(batch, &scratch.nats, vocab_size, trained.stream);
             append(journal, HeldoutRole::TrainTail, index, &charge)?;
         }

@@ -2,6 +2,8 @@
 
 pub mod heldout;
 #[cfg(test)]
+mod hostile_committer;
+#[cfg(test)]
 mod hostile_peer;
 mod ranks;
 mod record;
@@ -125,7 +127,7 @@ fn evaluate(
     for index in 0..lanes.full_steps() + usize::from(lanes.has_partial_step()) {
         let batch = lanes.batch(index, all.clone());
         let wait = patience.now();
-        step::predict(connection, vocab_size, &batch, loss, wait, scratch)?;
+        step::predict_losses(connection, &batch, loss, wait, scratch)?;
         let mut charge = step::charge_batch(&batch, &scratch.nats, vocab_size, stream);
         if index == 0 {
             let first =
