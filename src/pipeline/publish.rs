@@ -166,7 +166,7 @@ fn publish_logs(outbox: &Outbox, plan: &RunPlan, folder: &Path) -> Result<(), Ou
     }
     let private = outbox.private(&plan.submission_id);
     atomic::create_folder(&private)?;
-    for phase in [Phase::Twin, Phase::HeldOut] {
+    for phase in [Phase::Twin, Phase::Shadow, Phase::HeldOut] {
         let path = log(phase);
         if path.exists() {
             place(&path, &private.join(format!("{}.log", phase.name())))?;
@@ -345,6 +345,7 @@ fn manifest(
             "audit_key": measured.audit_key,
             "probes": measured.probes,
             "blind": measured.blind,
+            "snapshots": measured.snapshots,
         },
         "isolation": measured.isolation,
         "versions": {

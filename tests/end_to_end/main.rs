@@ -29,6 +29,7 @@ mod resources;
 mod resume;
 mod review;
 mod shards;
+mod snapshots;
 mod submissions;
 mod tokenizers;
 mod uncertainty;

@@ -3,11 +3,13 @@
 
 mod ending;
 mod opening;
+mod snapshot;
 mod step;
 
 use std::time::{Duration, Instant};
 
 pub use opening::Opened;
+pub use snapshot::{Kept, Snapshots};
 
 use super::record::Record;
 use crate::config::Config;
@@ -43,6 +45,7 @@ pub struct Training<'a> {
     pub answers: Answers,
     pub probes: Vec<ProbeResult>,
     pub blind: BlindWatch,
+    pub snapshots: Snapshots,
     /// Most elements in the tensors of a rank's live model so far.
     pub live_params: u64,
     /// Time that the training waited for us.
@@ -79,6 +82,12 @@ impl Training<'_> {
         let lanes = stream.lanes(geometry.batch_size * ranks, geometry.seq_len)?;
         self.schedule = self.schedule.for_steps(lanes.full_steps());
         self.answers.for_steps(lanes.full_steps());
+        let most = self
+            .config
+            .budget
+            .steps
+            .map_or(usize::MAX, |most| most as usize);
+        self.snapshots.draw(lanes.full_steps().min(most));
         let mut record = Record::new(geometry, stream, ranks);
         self.each(|connection| connection.attach(geometry))?;
         let budget = Duration::from_secs(self.config.budget.wall_clock_s);

@@ -9,8 +9,8 @@ use crate::referee::committed::Question;
 use crate::referee::connection::{Stop, explain, unexpected};
 use crate::referee::events::Event;
 use crate::referee::measured::Fault;
+use crate::referee::phases::probe::judge;
 use crate::referee::phases::record::{Record, own_lanes};
-use crate::referee::phases::twin::judge;
 use crate::referee::phases::{check_cap, take_count, too_many_processes};
 use crate::referee::shm::Geometry;
 use crate::referee::step;
@@ -132,6 +132,8 @@ impl Training<'_> {
             self.started.running.resume();
             record.paused = paused.elapsed();
         }
+        // Before what was charged can be read: nothing of the batch is known that was not in its inputs.
+        self.take_snapshot(index, record)?;
         Ok(batches)
     }
 
@@ -169,7 +171,12 @@ impl Training<'_> {
         for rank in 0..ranks {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.receive(rank, left, "training on a batch")? {
-                FromRunner::Next { step } if step == index as u64 => wanting += 1,
+                FromRunner::Next { step, weights } if step == index as u64 => {
+                    wanting += 1;
+                    if rank == 0 {
+                        self.snapshots.commit(weights);
+                    }
+                }
                 FromRunner::Finished { .. } => {}
                 frame => return Err(unexpected(&frame, "next").into()),
             }
