@@ -140,6 +140,8 @@ impl Default for Audit {
         Self {
             first_steps: 2,
             one_in: 64,
+            snapshots: 4,
+            commit: true,
             tolerance_nats: 1e-3,
         }
     }

@@ -222,6 +222,10 @@ pub struct Audit {
     /// One later step in so many is probed, at secret times; more often in short streams, so that 8 probes are
     /// expected in any; 0: none.
     pub one_in: u32,
+    /// Snapshots that are replayed, at secret steps in every part of the stream; 0: none are taken.
+    pub snapshots: u32,
+    /// Whether the runner commits to its weights (a sha256) before every batch that may be one of them.
+    pub commit: bool,
     /// Largest difference of log-probabilities (nats) that counts as the same prediction, in float32.
     pub tolerance_nats: f64,
 }

@@ -168,7 +168,7 @@ fn publish_logs(outbox: &Outbox, plan: &RunPlan, folder: &Path) -> Result<(), Ou
     }
     let private = outbox.private(&plan.submission_id);
     fs::create_dir_all(&private).map_err(crate::outbox::at(&private))?;
-    for phase in [Phase::Twin, Phase::HeldOut] {
+    for phase in [Phase::Twin, Phase::Shadow, Phase::HeldOut] {
         let path = log(phase);
         if path.exists() {
             place(&path, &private.join(format!("{}.log", phase.name())))?;
@@ -352,6 +352,7 @@ fn manifest(
             "audit_key": measured.audit_key,
             "probes": measured.probes,
             "blind": measured.blind,
+            "snapshots": measured.snapshots,
         },
         "isolation": measured.isolation,
         "versions": {

@@ -1,8 +1,6 @@
 //! One run, from plan to measurement: twin, training, held-out, in that order, each in a process of its own.
 
 use std::collections::BTreeMap;
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -16,15 +14,18 @@ use super::launch::{self, Phase};
 use super::loss::Loss;
 use super::measured::{CheckResult, Environment, Fault, Measured};
 use super::past::Past;
-use super::phases::evaluation_patience;
-use super::phases::heldout::{self, Trained};
-use super::phases::train::Training;
+use super::phases::heldout::{self, Evaluated, Trained};
+use super::phases::shadow::{self, Replayed};
+use super::phases::train::{Kept, Snapshots, Training};
 use super::phases::twin::Twin;
+use super::phases::{check_saved, evaluation_patience};
 use super::plan::RunPlan;
 use super::shm::Geometry;
 use super::step::Prediction;
 use super::texts::Texts;
-use super::{geometry as geometry_rules, handshake, runner_files, texts as corpus_texts};
+use super::{
+    geometry as geometry_rules, handshake, runner_files, saved_weights, texts as corpus_texts,
+};
 use crate::config::Config;
 use crate::dataset::manifest::{Corpus, Split};
 use crate::dataset::stream::{Batch, TokenStream};
@@ -106,6 +107,7 @@ impl<'a> Session<'a> {
             checks: Vec::new(),
             probes: Vec::new(),
             blind: None,
+            snapshots: None,
             live_params: None,
             isolation: None,
             environment: Environment::default(),
@@ -162,8 +164,12 @@ impl<'a> Session<'a> {
         (self.events)(Event::Stage {
             stage: RunStage::HeldOut,
         });
-        let check = self.held_out(&left, loss)?;
-        self.measured.checks.push(check);
+        self.replay(&left, loss)?;
+        self.seconds("snapshots", begun.elapsed());
+        let begun = Instant::now();
+        let evaluated = self.held_out(&left, loss)?;
+        self.measured.checks.push(evaluated.state);
+        self.measured.probes.extend(evaluated.probes);
         self.heldout
             .sync()
             .map_err(Stop::io("the held-out journal"))?;
@@ -212,8 +218,7 @@ impl<'a> Session<'a> {
         let open = corpus_texts::open_sample(&self.corpus)?;
         let open = TokenStream::new(&open, tokenizer)?;
         if open.tokens() > 2 * super::phases::HELDOUT_ROWS {
-            let probes =
-                twin.probe_open_text(self.config, &open, &self.schedule.for_phase("twin"), loss)?;
+            let probes = twin.probe_open_text(self.config, &open, &self.schedule, loss)?;
             self.measured.probes.extend(probes);
         }
         twin.pause()?;
@@ -252,6 +257,12 @@ impl<'a> Session<'a> {
             events: self.events,
             probes: Vec::new(),
             blind: BlindWatch::default(),
+            snapshots: Snapshots::new(
+                self.schedule.for_phase("snapshots").key(),
+                &self.config.audit,
+                self.plan.folder.join(Phase::Train.name()).join("artifacts"),
+                self.plan.folder.join("snapshots"),
+            ),
             live_params: 0,
             referee_time: Duration::ZERO,
             stream_time: Duration::ZERO,
@@ -312,6 +323,8 @@ impl<'a> Session<'a> {
         self.measured
             .seconds
             .insert("stream".to_owned(), training.stream_time.as_secs_f64());
+        let kept = std::mem::take(&mut training.snapshots.kept);
+        self.measured.snapshots = Some(std::mem::take(&mut training.snapshots.figures));
         let causal = end.as_ref().err().is_none_or(
             |stop| !matches!(stop, Stop::Fault(fault) if fault.rule_id == "prism:non-causal"),
         );
@@ -340,6 +353,7 @@ impl<'a> Session<'a> {
             geometry,
             texts,
             weights,
+            kept,
             tail,
             check: end.check,
         })
@@ -348,28 +362,38 @@ impl<'a> Session<'a> {
     /// Moves the weights that the training wrote to where only the held-out process sees them.
     fn take_weights(&mut self) -> Result<PathBuf, Stop> {
         let folder = self.plan.folder.join("weights");
-        std::fs::create_dir_all(&folder).map_err(Stop::io("the weights' folder"))?;
         let artifacts = self.plan.folder.join(Phase::Train.name()).join("artifacts");
-        // The inside owns this folder and may have closed it.
-        std::fs::set_permissions(&artifacts, Permissions::from_mode(0o700))
-            .map_err(Stop::io("the artifacts' folder"))?;
-        let from = artifacts.join("weights.safetensors");
-        let elements = heldout::count_saved_elements(&from)?;
-        let cap = self.config.contest.max_parameters;
-        if elements > cap {
-            return Err(Fault::new(
-                "prism:param-cap",
-                format!("parameter cap: the saved weights have {elements} elements, expected at most {cap}"),
-                "build a smaller model; what training adds to it counts too",
-            )
-            .into());
-        }
-        std::fs::rename(&from, folder.join("weights.safetensors"))
-            .map_err(Stop::io("the saved weights"))?;
+        let taken = saved_weights::take(&artifacts, saved_weights::FILE, &folder)?;
+        check_saved(taken.elements, self.config.contest.max_parameters)?;
         Ok(folder)
     }
 
-    fn held_out(&mut self, left: &Left, loss: &mut dyn Loss) -> Result<CheckResult, Stop> {
+    /// Replays the snapshots that were kept.
+    fn replay(&mut self, left: &Left, loss: &mut dyn Loss) -> Result<(), Stop> {
+        let Some(figures) = &mut self.measured.snapshots else {
+            return Ok(());
+        };
+        let ranks = self.config.run.world_size as usize;
+        let geometry = left.geometry;
+        let lanes = left
+            .texts
+            .stream
+            .lanes(geometry.batch_size * ranks, geometry.seq_len)?;
+        let run = Replayed {
+            plan: self.plan,
+            python: &self.python,
+            tokenizers: &self.tokenizers,
+            key: self.schedule.for_phase("replays").key(),
+            geometry,
+            lanes: &lanes,
+        };
+        figures.replays = shadow::replay(&run, &left.kept, loss)?;
+        let check = figures.check(self.config.audit.tolerance_nats);
+        self.measured.checks.push(check);
+        Ok(())
+    }
+
+    fn held_out(&mut self, left: &Left, loss: &mut dyn Loss) -> Result<Evaluated, Stop> {
         let started = handshake::start(
             self.plan,
             &self.python,
@@ -382,6 +406,7 @@ impl<'a> Session<'a> {
             check: left.check.as_ref().map(|(batch, live)| (batch, live)),
             tail: &left.tail,
             stream: &left.texts.stream,
+            schedule: &self.schedule,
         };
         heldout::evaluate_trained(
             started,
@@ -399,6 +424,7 @@ struct Left {
     geometry: Geometry,
     texts: Texts,
     weights: PathBuf,
+    kept: Vec<Kept>,
     tail: Vec<Batch>,
     check: Option<(Batch, Prediction)>,
 }

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use serde::{Deserialize, Serialize};
 
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 /// Largest frame, in bytes.
 pub const MAX_FRAME_BYTES: usize = 65_536;
 /// Longest list of tensors in `built`.
@@ -54,6 +54,7 @@ pub enum FromRunner {
     },
     Next {
         step: u64,
+        weights: Option<String>,
     },
     Finished {
         batches: u64,

@@ -28,6 +28,7 @@ mod resources;
 mod resume;
 mod review;
 mod shards;
+mod snapshots;
 mod submissions;
 mod tokenizers;
 mod uncertainty;

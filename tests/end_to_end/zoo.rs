@@ -65,7 +65,7 @@ fn is_as_expected(cheat: &Submission, expected: &str, twin: &Submission) -> bool
 
 #[test]
 fn honest_learners_are_not_flagged_and_cheats_do_not_profit() {
-    let contest = Contest::new(json!({}));
+    let contest = Contest::new(json!({"audit": {"snapshots": 1}}));
     let rows = rows();
     for name in HONEST {
         contest.submit_bytes(&format!("{name}.zip"), &animal("honest", name));
