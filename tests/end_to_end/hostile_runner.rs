@@ -9,20 +9,21 @@ use crate::contest::{Contest, repository};
 use crate::submissions::SMALL;
 use crate::zips;
 
-/// A class of tests/fixtures/hostile_runner/training.py, and the rules by which its run may end; none: it is scored zero.
-const CASES: [(&str, &[&str]); 5] = [
-    ("Leaker", &["prism:non-causal"]),
-    ("Ghost", &[]),
-    ("Junk", &["prism:protocol"]),
-    ("Hurry", &["prism:protocol"]),
-    // The launcher or the process behind it is missed first.
-    ("Deserter", &["prism:runtime-error"]),
+/// A class of tests/fixtures/hostile_runner/training.py, and the rule by which its run fails or the flag for which it is
+/// scored zero.
+const CASES: [(&str, &str); 6] = [
+    ("Leaker", "prism:non-causal"),
+    ("Ghost", "failed:state"),
+    ("Patient", "failed:snapshot"),
+    ("Junk", "prism:protocol"),
+    ("Hurry", "prism:protocol"),
+    ("Deserter", "prism:runtime-error"),
 ];
 
 #[test]
 fn a_hostile_runner_gains_nothing_and_blames_nobody() {
     // A person would look at what is this good: here the referee is to say it alone.
-    let contest = Contest::new(json!({"quarantine": {"floor_bpb": 0}}));
+    let contest = Contest::new(json!({"quarantine": {"floor_bpb": 0}, "audit": {"snapshots": 1}}));
     let fixture = repository().join("tests/fixtures/hostile_runner/training.py");
     let script = fs::read_to_string(fixture).unwrap();
     for (behaviour, _) in CASES {
@@ -33,22 +34,22 @@ fn a_hostile_runner_gains_nothing_and_blames_nobody() {
     let ran = contest.run();
     assert_eq!(ran.code, Some(0), "{ran:?}");
 
-    for (behaviour, rules) in CASES {
+    for (behaviour, end) in CASES {
         let submission = contest.submission(&format!("{behaviour}.zip"));
         let status = &submission.status;
         assert_eq!(status["attempts"], 1, "{behaviour}: {status:#}");
-        if rules.is_empty() {
+        if end.starts_with("prism:") {
+            assert_eq!(
+                (submission.state(), submission.rule_id()),
+                ("failed", end),
+                "{behaviour}: {status:#}"
+            );
+        } else {
             assert_eq!(submission.final_score(), 0.0, "{behaviour}: {status:#}");
             let flags = submission.flags();
             assert!(
-                flags.iter().any(|flag| flag.starts_with("failed:")),
+                flags.iter().any(|flag| flag == end),
                 "{behaviour}: {flags:?}"
-            );
-        } else {
-            assert_eq!(submission.state(), "failed", "{behaviour}: {status:#}");
-            assert!(
-                rules.contains(&submission.rule_id()),
-                "{behaviour}: {status:#}"
             );
         }
     }
