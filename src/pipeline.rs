@@ -38,14 +38,15 @@ use crate::signing::SigningError;
 use crate::signing::keys::Signer;
 
 pub use board::{Board, Ineligible};
-pub use examine::{ARCHIVE, review_of};
+pub use compare::Accepted;
+pub use examine::{ARCHIVE, Comparison, review_of};
 pub use measure::referee_executable;
 pub use publish::{CORPUS_MANIFEST, LOG, MANIFEST};
 pub use seeds::again as seeds_again;
 pub use stop::Stop;
 
 use compare::{Corpus, Fault};
-use examine::{Comparison, Examined};
+use examine::Examined;
 use ledger::Ledger;
 use measure::MeasureFailure;
 use requests::Taken;

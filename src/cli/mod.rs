@@ -107,6 +107,9 @@ enum Command {
         /// Take each path as one Python file, or a folder of such, without the contract between the two scripts.
         #[arg(long)]
         source: bool,
+        /// Compare with what this outbox has accepted, too; it is only read, and may be in use.
+        #[arg(long, value_name = "OUTBOX", conflicts_with = "source")]
+        against: Option<PathBuf>,
     },
     /// Say what a rule means and what to write instead.
     Explain {
@@ -211,9 +214,17 @@ fn dispatch(arguments: Arguments) -> Result<u8, Complaint> {
         Command::Release(about) => ask(&global, Action::Release, &about),
         Command::Retry(about) => ask(&global, Action::Retry, &about),
         Command::Reject(about) => ask(&global, Action::Reject, &about),
-        Command::Review { paths, source } => {
-            review::review(&load(&global, None)?, &global, &paths, source)
-        }
+        Command::Review {
+            paths,
+            source,
+            against,
+        } => review::review(
+            &load(&global, None)?,
+            &global,
+            &paths,
+            source,
+            against.as_deref(),
+        ),
         Command::Explain { rule, .. } => explain::explain(&global, rule.as_deref()),
         Command::Rescore(arguments) => rescore::rescore(&global, &arguments),
         Command::Audit(arguments) => audit::audit(&load(&global, None)?, &global, &arguments),

@@ -115,6 +115,7 @@ impl Default for Sandbox {
     fn default() -> Self {
         Self {
             isolation: Isolation::Bwrap,
+            image: None,
             memory_bytes: 8 << 30,
             processes: 512,
             open_files: 1_024,

@@ -183,8 +183,11 @@ impl Device {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Sandbox {
-    /// `bwrap`, or `none` for machines without it: recorded, and never score-eligible.
+    /// `bwrap`; `docker` or `podman` with an image; or `none` for machines without any: recorded, and never
+    /// score-eligible.
     pub isolation: Isolation,
+    /// With `docker` and `podman`: the image, pinned by digest (`name@sha256:…`), that holds `run.python`.
+    pub image: Option<String>,
     /// Resident memory of the whole process tree, in bytes.
     pub memory_bytes: u64,
     /// Processes and threads of the whole tree.
@@ -203,6 +206,8 @@ pub struct Sandbox {
 #[serde(rename_all = "lowercase")]
 pub enum Isolation {
     Bwrap,
+    Docker,
+    Podman,
     None,
 }
 
@@ -210,6 +215,8 @@ impl std::fmt::Display for Isolation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Isolation::Bwrap => "bwrap",
+            Isolation::Docker => "docker",
+            Isolation::Podman => "podman",
             Isolation::None => "none",
         })
     }

@@ -29,13 +29,25 @@ struct ReviewFile<'a> {
     duplicates: Option<&'a Comparison>,
 }
 
-/// What the comparison with earlier submissions came to.
+/// What a comparison with earlier submissions came to.
 #[derive(Debug, Serialize)]
 pub struct Comparison {
     pub policy: DuplicatePolicy,
     /// Earlier submissions that were looked at.
     pub compared_with: usize,
     pub duplicate: Option<Duplicate>,
+}
+
+impl Comparison {
+    /// What the policy makes of it; none where the review's own verdict stands.
+    pub fn verdict(&self) -> Option<review::Verdict> {
+        self.duplicate.as_ref()?;
+        match self.policy {
+            DuplicatePolicy::Hold => Some(review::Verdict::Held),
+            DuplicatePolicy::Reject => Some(review::Verdict::Rejected),
+            DuplicatePolicy::Off => None,
+        }
+    }
 }
 
 /// An examined submission.
@@ -125,23 +137,18 @@ pub fn conclude(
     comparison: Option<&Comparison>,
 ) -> Result<(), OutboxError> {
     let now = SystemTime::now();
-    let duplicate = comparison.and_then(|comparison| {
-        let duplicate = comparison.duplicate.as_ref()?;
-        Some((comparison.policy, duplicate))
-    });
-    let verdict = match duplicate {
-        Some((DuplicatePolicy::Hold, _)) => Some(Verdict::Held),
-        Some((DuplicatePolicy::Reject, _)) => Some(Verdict::Rejected),
-        Some((DuplicatePolicy::Off, _)) | None => None,
-    };
-    review.verdict = match verdict {
-        Some(Verdict::Held) => review::Verdict::Held,
-        Some(_) => review::Verdict::Rejected,
-        None => review.verdict,
-    };
+    review.verdict = comparison
+        .and_then(Comparison::verdict)
+        .unwrap_or(review.verdict);
     publish_review(outbox, &status.submission_id, &review, comparison)?;
+    let verdict = match review.verdict {
+        review::Verdict::Held => Some(Verdict::Held),
+        review::Verdict::Rejected => Some(Verdict::Rejected),
+        review::Verdict::Accepted => None,
+    };
+    let duplicate = comparison.and_then(|comparison| comparison.duplicate.as_ref());
     match (verdict, duplicate) {
-        (Some(verdict), Some((_, duplicate))) => {
+        (Some(verdict), Some(duplicate)) => {
             let reason = Reason {
                 rule_id: duplicates::RULE.to_owned(),
                 message: duplicate.message(),

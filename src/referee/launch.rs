@@ -86,6 +86,7 @@ pub fn command(
     let cuda = config.run.device == crate::config::Device::Cuda;
     let mut command = Command {
         isolation: config.sandbox.isolation,
+        image: config.sandbox.image.clone(),
         python: python.clone(),
         arguments: Vec::new(),
         environment: BTreeMap::new(),
@@ -140,8 +141,8 @@ fn environment(plan: &RunPlan, command: &Command, socket: &Path) -> BTreeMap<Str
     let run = &plan.config.run;
     let socket = command.inside(&socket.join(SOCKET));
     let home = match command.isolation {
-        sandbox::Isolation::Bwrap => "/tmp".to_owned(),
         sandbox::Isolation::None => command.scratch.display().to_string(),
+        _ => "/tmp".to_owned(),
     };
     [
         ("PATH", "/usr/local/bin:/usr/bin:/bin".to_owned()),

@@ -80,7 +80,7 @@ impl<'a> Session<'a> {
     fn new(plan: &'a RunPlan, events: &'a mut dyn FnMut(Event)) -> Result<Self, Stop> {
         let config = &plan.config;
         let corpus = Corpus::open(&config.corpus.root)?;
-        let python = python::discover(&config.run.python)?;
+        let python = python::environment(config.sandbox.isolation, &config.run.python)?;
         let key = parse_key("audit_key", &plan.audit_key)?;
         let order_key = plan
             .order_key
