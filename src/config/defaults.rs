@@ -106,6 +106,7 @@ impl Default for Run {
             predict_s: 120,
             evaluate_s: 600,
             max_attempts: 3,
+            retry_after_s: 60,
         }
     }
 }
@@ -140,6 +141,8 @@ impl Default for Audit {
         Self {
             first_steps: 2,
             one_in: 64,
+            snapshots: 4,
+            commit: true,
             tolerance_nats: 1e-3,
             transport: TransportSetting::Auto,
             committed_from_vocab: 16_384,

@@ -104,6 +104,12 @@ impl Config {
             )?;
         }
         range(
+            self.audit.snapshots <= 64,
+            "audit.snapshots",
+            &self.audit.snapshots,
+            "at most 64",
+        )?;
+        range(
             self.audit.tolerance_nats > 0.0 && self.audit.tolerance_nats.is_finite(),
             "audit.tolerance_nats",
             &self.audit.tolerance_nats,

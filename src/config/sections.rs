@@ -158,6 +158,8 @@ pub struct Run {
     pub evaluate_s: u64,
     /// Infrastructure failures before a submission ends as failed.
     pub max_attempts: u32,
+    /// Wait before it is tried again, in seconds; doubled after each further failure, at most an hour; 0: none.
+    pub retry_after_s: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -222,6 +224,10 @@ pub struct Audit {
     /// One later step in so many is probed, at secret times; more often in short streams, so that 8 probes are
     /// expected in any; 0: none.
     pub one_in: u32,
+    /// Snapshots that are replayed, at secret steps in every part of the stream; 0: none are taken.
+    pub snapshots: u32,
+    /// Whether the runner commits to its weights (a sha256) before every batch that may be one of them.
+    pub commit: bool,
     /// Largest difference of log-probabilities (nats) that counts as the same prediction, in float32.
     pub tolerance_nats: f64,
     /// How the predictions of the stream come: `full`, all logits; `committed`, losses first, and all logits of secret steps

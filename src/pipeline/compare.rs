@@ -3,8 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
-use super::board;
 use super::examine::{ARCHIVE, Comparison, Examined};
+use super::ledger::Ledger;
 use crate::bundle::{self, Limits};
 use crate::config::Config;
 use crate::duplicates::{self, DuplicatePolicy, Earlier, INDEX_FILE, Index, Newcomer, Thresholds};
@@ -16,6 +16,7 @@ use crate::review::{self, Fingerprints, Roles};
 pub struct Corpus<'a> {
     config: &'a Config,
     outbox: &'a Outbox,
+    ledger: &'a Ledger,
     index: Option<Index>,
 }
 
@@ -23,10 +24,11 @@ pub struct Corpus<'a> {
 pub struct Fault;
 
 impl<'a> Corpus<'a> {
-    pub fn new(config: &'a Config, outbox: &'a Outbox) -> Self {
+    pub fn new(config: &'a Config, outbox: &'a Outbox, ledger: &'a Ledger) -> Self {
         Self {
             config,
             outbox,
+            ledger,
             index: None,
         }
     }
@@ -46,7 +48,7 @@ impl<'a> Corpus<'a> {
         let status = &examined.status;
         let index = match &mut self.index {
             Some(index) => index,
-            empty => empty.insert(open(self.config, self.outbox)?),
+            empty => empty.insert(open(self.config, self.outbox, self.ledger)?),
         };
         let newcomer = Newcomer {
             id: &status.submission_id,
@@ -90,8 +92,9 @@ fn index_path(outbox: &Outbox) -> PathBuf {
     outbox.root.join(INDEX_FILE)
 }
 
-fn open(config: &Config, outbox: &Outbox) -> Result<Index, OutboxError> {
-    let accepted = board::statuses(outbox)?
+fn open(config: &Config, outbox: &Outbox, ledger: &Ledger) -> Result<Index, OutboxError> {
+    let accepted = ledger
+        .statuses(outbox)?
         .readable
         .iter()
         .filter(|status| counts(status))

@@ -20,11 +20,12 @@ use super::head_start::FirstBatch;
 use super::journal::Journal;
 use super::launch::{self, Phase};
 use super::loss::Loss;
-use super::measured::{CheckResult, Environment, Fault, Measured};
+use super::measured::{Environment, Measured};
 use super::past::Past;
 use super::phases::evaluation_patience;
-use super::phases::heldout::{self, Trained};
-use super::phases::train::Training;
+use super::phases::heldout::{self, Evaluated, Trained};
+use super::phases::shadow::{self, Replayed};
+use super::phases::train::{Kept, Snapshots, Training};
 use super::phases::twin::Twin;
 use super::plan::RunPlan;
 use super::shm::Geometry;
@@ -114,6 +115,7 @@ impl<'a> Session<'a> {
             probes: Vec::new(),
             transport: None,
             blind: None,
+            snapshots: None,
             live_params: None,
             isolation: None,
             environment: Environment::default(),
@@ -170,8 +172,12 @@ impl<'a> Session<'a> {
         (self.events)(Event::Stage {
             stage: RunStage::HeldOut,
         });
-        let check = self.held_out(&left, loss)?;
-        self.measured.checks.push(check);
+        self.replay(&left, loss)?;
+        self.seconds("snapshots", begun.elapsed());
+        let begun = Instant::now();
+        let evaluated = self.held_out(&left, loss)?;
+        self.measured.checks.push(evaluated.state);
+        self.measured.probes.extend(evaluated.probes);
         self.heldout
             .sync()
             .map_err(Stop::io("the held-out journal"))?;
@@ -220,8 +226,7 @@ impl<'a> Session<'a> {
         let open = corpus_texts::open_sample(&self.corpus)?;
         let open = TokenStream::new(&open, tokenizer)?;
         if open.tokens() > 2 * super::phases::HELDOUT_ROWS {
-            let probes =
-                twin.probe_open_text(self.config, &open, &self.schedule.for_phase("twin"), loss)?;
+            let probes = twin.probe_open_text(self.config, &open, &self.schedule, loss)?;
             self.measured.probes.extend(probes);
         }
         twin.pause()?;
@@ -265,6 +270,12 @@ impl<'a> Session<'a> {
             ),
             probes: Vec::new(),
             blind: BlindWatch::default(),
+            snapshots: Snapshots::new(
+                self.schedule.for_phase("snapshots").key(),
+                &self.config.audit,
+                self.plan.folder.join(Phase::Train.name()).join("artifacts"),
+                self.plan.folder.join("snapshots"),
+            ),
             live_params: 0,
             referee_time: Duration::ZERO,
             stream_time: Duration::ZERO,
@@ -326,6 +337,8 @@ impl<'a> Session<'a> {
         self.measured
             .seconds
             .insert("stream".to_owned(), training.stream_time.as_secs_f64());
+        let kept = std::mem::take(&mut training.snapshots.kept);
+        self.measured.snapshots = Some(std::mem::take(&mut training.snapshots.figures));
         let causal = end.as_ref().err().is_none_or(
             |stop| !matches!(stop, Stop::Fault(fault) if fault.rule_id == "prism:non-causal"),
         );
@@ -354,12 +367,38 @@ impl<'a> Session<'a> {
             geometry,
             texts,
             weights,
+            kept,
             tail,
             check: end.check,
         })
     }
 
-    fn held_out(&mut self, left: &Left, loss: &mut dyn Loss) -> Result<CheckResult, Stop> {
+    /// Replays the snapshots that were kept.
+    fn replay(&mut self, left: &Left, loss: &mut dyn Loss) -> Result<(), Stop> {
+        let Some(figures) = &mut self.measured.snapshots else {
+            return Ok(());
+        };
+        let ranks = self.config.run.world_size as usize;
+        let geometry = left.geometry;
+        let lanes = left
+            .texts
+            .stream
+            .lanes(geometry.batch_size * ranks, geometry.seq_len)?;
+        let run = Replayed {
+            plan: self.plan,
+            python: &self.python,
+            tokenizers: &self.tokenizers,
+            key: self.schedule.for_phase("replays").key(),
+            geometry,
+            lanes: &lanes,
+        };
+        figures.replays = shadow::replay(&run, &left.kept, loss)?;
+        let check = figures.check(self.config.audit.tolerance_nats);
+        self.measured.checks.push(check);
+        Ok(())
+    }
+
+    fn held_out(&mut self, left: &Left, loss: &mut dyn Loss) -> Result<Evaluated, Stop> {
         let started = handshake::start(
             self.plan,
             &self.python,
@@ -372,6 +411,7 @@ impl<'a> Session<'a> {
             check: left.check.as_ref().map(|(batch, live)| (batch, live)),
             tail: &left.tail,
             stream: &left.texts.stream,
+            schedule: &self.schedule,
         };
         heldout::evaluate_trained(
             started,
@@ -389,6 +429,7 @@ struct Left {
     geometry: Geometry,
     texts: Texts,
     weights: PathBuf,
+    kept: Vec<Kept>,
     tail: Vec<Batch>,
     check: Option<(Batch, Prediction)>,
 }

@@ -60,6 +60,7 @@ pub enum FromRunner {
     },
     Next {
         step: u64,
+        weights: Option<String>,
     },
     Finished {
         batches: u64,

@@ -53,7 +53,7 @@ from prism_runner.wire import Channel, ChannelClosed, ProtocolError  # noqa: E40
 PROTOCOL = 3
 PLAN_KEYS = {
     "kind", "phase", "submission_id", "project_dir", "architecture", "training", "context",
-    "tokenizers", "weights", "threads", "determinism",
+    "tokenizers", "weights", "commit", "threads", "determinism",
 }  # fmt: skip
 
 

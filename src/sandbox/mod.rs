@@ -10,6 +10,7 @@ mod limits;
 mod log;
 mod open;
 pub mod probe;
+pub mod process;
 pub mod python;
 mod tree;
 mod watchdog;
@@ -44,7 +45,7 @@ pub struct Command {
     pub arguments: Vec<OsString>,
     pub environment: BTreeMap<String, String>,
     pub mounts: Vec<Mount>,
-    /// Folder of ours where small files for the inside are made (`etc/`).
+    /// Folder of ours where small files for the inside are made (`etc/`), and where the process is written down.
     pub scratch: PathBuf,
     /// The only writable folder; its size is limited.
     pub artifacts: PathBuf,

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
+use super::process::ProcessIdentity;
 use super::watchdog::{self, Breach};
 use super::{Command, Ended, Isolation, Running, SandboxError, bwrap, log, tree};
 
@@ -91,6 +92,17 @@ pub(super) fn start(command: &Command) -> Result<Running, SandboxError> {
     let handle = Arc::new(handle);
     let pid = handle.pids().first().copied().unwrap_or(0) as i32;
     live().insert(pid);
+    // Should we die and it not, the next run of prism knows it by this.
+    if let Some(identity) = ProcessIdentity::of(pid)
+        && let Err(source) = identity.record(&command.scratch)
+    {
+        let _ = handle.kill();
+        live().remove(&pid);
+        return Err(SandboxError::Io {
+            path: command.scratch.clone(),
+            source,
+        });
+    }
     let shared = Arc::new(Shared {
         handle: Arc::clone(&handle),
         pid,

@@ -84,7 +84,17 @@ pub(super) fn is_at_rest(pid: i32) -> bool {
     stat_text(pid, 0).is_none_or(|state| matches!(state.as_str(), "T" | "t" | "Z" | "X"))
 }
 
-/// Field of /proc/PID/stat after the command name: 0 state, 1 parent, 17 threads.
+/// Whether a process is gone, or only waits to be collected.
+pub(super) fn is_dead(pid: i32) -> bool {
+    stat_text(pid, 0).is_none_or(|state| matches!(state.as_str(), "Z" | "X"))
+}
+
+/// When a process started, in clock ticks since the machine did.
+pub(super) fn started_ticks(pid: i32) -> Option<u64> {
+    stat_text(pid, 19)?.parse().ok()
+}
+
+/// Field of /proc/PID/stat after the command name: 0 state, 1 parent, 17 threads, 19 time of the start.
 fn stat_field(pid: i32, index: usize) -> Option<i64> {
     stat_text(pid, index)?.parse().ok()
 }

@@ -109,6 +109,8 @@ impl Contest {
                 "python": repository().join(".venv/bin/python"),
                 "threads": 1, "referee_threads": 1, "build_s": 20, "predict_s": 20,
             },
+            // each replay is a process of its own; the tests of snapshots ask for some
+            "audit": {"snapshots": 0},
             "sandbox": {"isolation": if has_bwrap() { "bwrap" } else { "none" }},
         });
         merge(&mut settings, &changes);

@@ -159,6 +159,7 @@ class Run:
         *,
         world_size: int = 1,
         weights: str | None = None,
+        commit: bool = False,
         context: dict[str, Any] | None = None,
         tokenizers: dict[str, Any] | None = None,
         architecture: str = "architecture.py",
@@ -222,6 +223,7 @@ class Run:
                 },
                 "tokenizers": tokenizers or {"bytes": {"file": None, "size": 257}},
                 "weights": weights,
+                "commit": commit,
                 "threads": 1,
                 "determinism": True,
             }

@@ -211,6 +211,20 @@ class Weights(unittest.TestCase):
             expected = predict.unwrap(trained)(ids)
             self.assertTrue(torch.equal(fresh(ids), expected))
 
+    def test_the_digest_is_that_of_the_saved_file(self) -> None:
+        """The same tensors and the same value stand in the tests of src/referee/saved_weights.rs."""
+        model = nn.Module()
+        weight = torch.frombuffer(bytearray(range(8, 16)), dtype=torch.float32)
+        model.w = nn.Parameter(weight.reshape(1, 2).clone())
+        number = torch.frombuffer(bytearray(range(8)), dtype=torch.int64)
+        model.register_buffer("n", number.reshape(()).clone())
+        self.assertEqual(weights.digest(model), WEIGHTS_SHA256)
+        model.w.data = torch.stack([model.w.data, model.w.data]).transpose(0, 1)[:, 0]
+        self.assertEqual(weights.digest(model), WEIGHTS_SHA256, "values count, not strides")
+        with torch.no_grad():
+            model.w[0, 0] += 1
+        self.assertNotEqual(weights.digest(model), WEIGHTS_SHA256)
+
     def test_what_does_not_fit(self) -> None:
         """A missing tensor, an unknown one, another shape."""
         weights.save(Tied(True), self.path)
@@ -235,6 +249,9 @@ class Weights(unittest.TestCase):
         fresh = nn.Linear(2, 2)
         weights.load(fresh, self.path)
         self.assertTrue(torch.equal(fresh.weight, outer.module.weight))
+
+
+WEIGHTS_SHA256 = "3a45613d50f30013273d369266e2dc925cb91fda421ba3c1b441013ae38ec95d"
 
 
 class Adapters(nn.Module):

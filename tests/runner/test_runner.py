@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import unittest
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -141,6 +142,66 @@ class TiedModel(unittest.TestCase):
                 peer.attach(ROWS, SEQUENCE_LENGTH)
                 np.testing.assert_array_equal(peer.predict(text(3)[0]), self.plain["after"])
                 self.assertEqual(run.end(), 0, run.log())
+
+
+def train_snapshots(snapshots: bool) -> dict[str, Any]:
+    """Four steps of the tied model, with commitments and a save in the middle of each, or without."""
+    with Run(TIED_FILES, "train", commit=snapshots) as run:
+        peer = run.peers[0]
+        peer.expect("open")
+        peer.attach(ROWS, SEQUENCE_LENGTH)
+        commitments, saved, predictions = [], [], []
+        for step in range(4):
+            ids, targets = text(step)
+            predictions.append(peer.predict(ids))
+            if snapshots:
+                peer.send("save", path="snapshot.safetensors")
+                assert peer.expect("saved")["path"] == "snapshot.safetensors"
+                saved.append(load_file(run.artifacts / "snapshot.safetensors"))
+            peer.reveal(ids, targets, step, 32 * (step + 1))
+            commitments.append(peer.expect("next")["weights"])
+        peer.send("exhausted", reason="data_exhausted")
+        peer.expect("finished")
+        assert run.end() == 0, run.log()
+        noise = run.log().partition("noise ")[2].split()[0]
+        return {"commitments": commitments, "saved": saved, "predictions": predictions,
+                "noise": noise}  # fmt: skip
+
+
+class Snapshots(unittest.TestCase):
+    """Weights that are handed over while the training goes on."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        """Trains twice, with and without."""
+        with ThreadPoolExecutor(2) as pool:
+            cls.with_them, cls.without = pool.map(train_snapshots, [True, False])
+
+    def test_they_leave_no_trace(self) -> None:
+        """Predictions and random numbers are the same, bit for bit."""
+        pairs = zip(self.with_them["predictions"], self.without["predictions"], strict=True)
+        for one, other in pairs:
+            np.testing.assert_array_equal(one, other)
+        self.assertEqual(self.with_them["noise"], self.without["noise"])
+
+    def test_each_is_what_was_committed_to(self) -> None:
+        """A digest with every `next`, of the weights that predict the batch after it."""
+        self.assertEqual(self.without["commitments"], [None] * 4)
+        commitments = self.with_them["commitments"]
+        self.assertEqual(len(set(commitments)), 4)
+        for committed, saved in zip(commitments, self.with_them["saved"][1:], strict=False):
+            self.assertEqual(committed, digest_of(saved))
+
+
+def digest_of(tensors: dict[str, np.ndarray]) -> str:
+    """The digest of docs/protocol.md, of arrays of float32."""
+    content = b"prism-weights-v1\n"
+    for name in sorted(tensors):
+        array = tensors[name]
+        assert array.dtype == np.float32
+        sizes = ",".join(map(str, array.shape))
+        content += f"{len(name)}:{name} F32 {sizes}\n".encode() + array.tobytes()
+    return hashlib.sha256(content).hexdigest()
 
 
 class Outputs(unittest.TestCase):

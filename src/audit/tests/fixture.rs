@@ -144,11 +144,18 @@ fn manifest(folder: &Path, status: &Status, bundle: &bundle::Bundle, config: &Co
     let source = review::normalised_source(&bundle.files).unwrap();
     let facts = MeasurementBlock {
         code: code_bits(&source).unwrap(),
-        checks: vec![Check {
-            name: "causality".to_owned(),
-            passed: true,
-            evidence: "1 probe".to_owned(),
-        }],
+        checks: vec![
+            Check {
+                name: "causality".to_owned(),
+                passed: true,
+                evidence: "1 probe".to_owned(),
+            },
+            Check {
+                name: "snapshot".to_owned(),
+                passed: true,
+                evidence: "1 replay".to_owned(),
+            },
+        ],
         ..run_fixture::measurement()
     };
     let scored = score_run(&status.submission_id, folder, &facts, Some(65_536)).unwrap();
@@ -177,6 +184,8 @@ fn manifest(folder: &Path, status: &Status, bundle: &bundle::Bundle, config: &Co
             "bundle_architecture": bundle.architecture, "bundle_training": bundle.training,
             "digests": {"runner": runner_digest(), "referee": "1", "prism": "2"}},
         "causality": {"audit": config.audit, "audit_key": "0", "probes": [
-            {"phase": "train", "step": 0, "rank": 0, "cuts": [3], "largest_difference_nats": 1e-6, "compared_positions": 9}]},
+            {"phase": "train", "step": 0, "rank": 0, "cuts": [3], "largest_difference_nats": 1e-6, "compared_positions": 9}],
+            "snapshots": {"steps": [1], "committed": true, "changed": [], "replays": [
+                {"step": 1, "elements": 9, "compared_positions": 9, "largest_difference_nats": 1e-7}]}},
     })
 }

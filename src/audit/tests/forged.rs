@@ -65,6 +65,11 @@ const CHANGES: &[(&str, &str, &[&str])] = &[
     ),
     (
         "prism_run_manifest.v2.json",
+        "/causality/snapshots/replays/0/largest_difference_nats",
+        &["probes"],
+    ),
+    (
+        "prism_run_manifest.v2.json",
         "/data/shard_count",
         &["corpus"],
     ),

@@ -179,6 +179,7 @@ fn run(lies: &[(u64, Lie)], transport: Transport, show_one_in: u32) -> Outcome {
         first_steps: 2,
         one_in: 0,
         show_one_in,
+        snapshots: 0,
         ..Audit::default()
     };
     train_with(vec![committer(lies.to_vec())], transport, audit, 96)

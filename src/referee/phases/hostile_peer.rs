@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::evaluation_patience;
-use super::train::Training;
+use super::train::{Snapshots, Training};
 use crate::config::{Audit, Config};
 use crate::dataset::Document;
 use crate::dataset::stream::TokenStream;
@@ -172,6 +172,12 @@ pub fn train_with(peers: Vec<Peer>, transport: Transport, audit: Audit, words: u
         events: &mut |_| {},
         probes: Vec::new(),
         blind: BlindWatch::default(),
+        snapshots: Snapshots::new(
+            [9; 32],
+            &config.audit,
+            folder.path().to_owned(),
+            folder.path().join("snapshots"),
+        ),
         live_params: 0,
         referee_time: Duration::ZERO,
         stream_time: Duration::ZERO,
@@ -202,6 +208,13 @@ pub fn train_with(peers: Vec<Peer>, transport: Transport, audit: Audit, words: u
 
 /// One training with a peer for each trick; what the referee made of it, and what the first peer sent.
 fn train(tricks: &[Option<(usize, Trick)>]) -> (Result<(), Stop>, Vec<String>) {
+    train_with_snapshots(tricks, 0)
+}
+
+fn train_with_snapshots(
+    tricks: &[Option<(usize, Trick)>],
+    snapshots: u32,
+) -> (Result<(), Stop>, Vec<String>) {
     let peers = tricks
         .iter()
         .map(|trick| {
@@ -212,6 +225,7 @@ fn train(tricks: &[Option<(usize, Trick)>]) -> (Result<(), Stop>, Vec<String>) {
     let audit = Audit {
         first_steps: 1,
         one_in: 2,
+        snapshots,
         ..Audit::default()
     };
     let outcome = train_with(peers, Transport::Full, audit, 8);
@@ -317,4 +331,25 @@ fn one_hostile_rank_of_three_ends_the_run() {
     let finished = json!({"kind": "finished", "batches": 1});
     let (result, _) = train(&[None, Some((stops, Trick::Say(finished))), None]);
     assert_eq!(rule_of("one returns", result), "prism:ranks-diverged");
+}
+
+#[test]
+fn who_says_saved_and_saved_nothing_has_no_weights() {
+    for tricks in [vec![None], vec![None, None]] {
+        let (result, sent) = train_with_snapshots(&tricks, 4);
+        assert_eq!(rule_of("no file", result), "prism:state");
+        assert_eq!(sent.last().unwrap(), "saved");
+    }
+    let (_, sent) = train_with_snapshots(&[None], 4);
+    let at = sent.iter().position(|frame| frame == "saved").unwrap();
+    let other = json!({"kind": "next", "step": 1});
+    for (trick, expected) in [
+        (Trick::Say(other), "prism:protocol"),
+        (Trick::Close, "prism:runtime-error"),
+        (Trick::Silence, "prism:budget-exceeded"),
+    ] {
+        let name = format!("{trick:?} in place of saved");
+        let (result, _) = train_with_snapshots(&[Some((at, trick))], 4);
+        assert_eq!(rule_of(&name, result), expected, "{name}");
+    }
 }

@@ -6,6 +6,7 @@ import gc
 import operator
 import os
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
@@ -56,6 +57,7 @@ class Session:
         self._batches = 0
         self._stage = "import"
         self._phase: str = plan["phase"]
+        self._commits: bool = plan["commit"]
 
         if self._ctx.device.startswith("cuda"):
             # NCCL and every tensor made on "cuda" take the current device: each rank has its own.
@@ -176,13 +178,9 @@ class Session:
         self._channel.send("finished", batches=self._batches)
 
     def _serve(self) -> NoReturn:
-        """Answers until `end`: predictions and, after training, the request to save."""
+        """Answers until `end`."""
         while True:
-            frame = self._receive()
-            if frame["kind"] == "save":
-                self._save(frame["path"])
-            else:
-                self._answer(frame)
+            self._answer(self._receive())
 
     def _stream(
         self, model: nn.Module, rows: int, cols: int, tokenizer: str | None, single_forward: bool
@@ -200,7 +198,7 @@ class Session:
                     return
                 if frame["kind"] == "reveal":
                     yield self._revealed(frame)
-                    self._channel.send("next", step=frame["step"])
+                    self._channel.send("next", step=frame["step"], weights=self._commitment())
                 else:
                     self._answer(frame)
         except ChannelClosed:  # here, not in run(): the submission could catch it
@@ -228,6 +226,8 @@ class Session:
             self._show(frame["call"])
         elif frame["kind"] == "census":
             self._count()
+        elif frame["kind"] == "save":
+            self._save(frame["path"])
         else:
             raise ProtocolError(f"frame {frame['kind']!r} is not expected here")
 
@@ -305,10 +305,24 @@ class Session:
         if name != os.path.basename(name) or name in ("", ".", ".."):
             raise ProtocolError(f"save to {name!r}, which is not a file name")
         try:
-            weights.save(self._model, os.path.join(self._ctx.artifacts_dir, name))
+            with self._undisturbed(self._model):
+                weights.save(self._model, os.path.join(self._ctx.artifacts_dir, name))
         except BaseException as error:
             failure.report(self._channel, self._project_dir, "save", error)
         self._channel.send("saved", path=name)
+
+    def _commitment(self) -> str | None:
+        """What fixes the weights that predict the next batch, where the referee wants it."""
+        if not self._commits or self._model is None:
+            return None
+        try:
+            with self._undisturbed(self._model):
+                return weights.digest(self._model)
+        except BaseException as error:
+            failure.report(self._channel, self._project_dir, "save", error)
+
+    def _undisturbed(self, model: nn.Module) -> AbstractContextManager[None]:
+        return seeds.undisturbed(predict.device_of(model, self._ctx.device), self._numerics)
 
     def _fresh_model(self) -> nn.Module:
         return self._build(self._ctx).to(self._ctx.device)
