@@ -12,11 +12,11 @@ pub fn check<'a>(walk: &mut RuleWalk<'_, 'a>, call: &'a ExprCall) {
     {
         check_compile(walk, call);
     }
-    for origin in walk.origins(&call.func) {
+    for origin in walk.origins(&call.func).iter() {
         let Origin::Object(path) = origin else {
             continue;
         };
-        match path.as_str() {
+        match path.as_ref() {
             "torch.load" => {
                 walk.settle(&call.func);
                 check_load(walk, call);
