@@ -80,16 +80,17 @@ pub fn review(
     let mut all_accepted = true;
     let mut unread = Vec::new();
     for some in paths.chunks(PATHS_AT_ONCE) {
-        let reviewed: Vec<Reviewed> = some
-            .par_iter()
-            .map(|path| {
-                if as_sources {
-                    review_source(config, path)
-                } else {
-                    review_path(config, path, accepted.as_ref())
-                }
-            })
-            .collect();
+        let reviewed: Vec<Reviewed> = review::on_workers(|| {
+            some.par_iter()
+                .map(|path| {
+                    if as_sources {
+                        review_source(config, path)
+                    } else {
+                        review_path(config, path, accepted.as_ref())
+                    }
+                })
+                .collect()
+        });
         for reviewed in reviewed {
             all_accepted &= reviewed.accepted;
             if let Some(error) = &reviewed.error {

@@ -1,5 +1,30 @@
 //! Attribute names that lead out, that are harmless, and that a class may define.
 
+use std::sync::LazyLock;
+
+use crate::review::seeded::Table;
+
+/// What a listed name is.
+#[derive(Clone, Copy)]
+pub enum Listed {
+    Escape(&'static str),
+    EscapeUnlessOwn(&'static str),
+}
+
+/// [`INTERPRETER`], [`ESCAPES`] and [`ESCAPES_UNLESS_OWN`]; each name is in one of them.
+pub static LISTED: LazyLock<Table<&'static str, Listed>> = LazyLock::new(|| {
+    let interpreter = INTERPRETER
+        .iter()
+        .map(|name| (*name, Listed::Escape("prism:no-attribute-escape")));
+    let escapes = ESCAPES
+        .iter()
+        .map(|(name, rule)| (*name, Listed::Escape(rule)));
+    let unless_own = ESCAPES_UNLESS_OWN
+        .iter()
+        .map(|(name, rule)| (*name, Listed::EscapeUnlessOwn(rule)));
+    interpreter.chain(escapes).chain(unless_own).collect()
+});
+
 /// Attributes of frames, code, tracebacks, generators, errors and classes, and modules that others re-export.
 #[rustfmt::skip]
 pub const INTERPRETER: &[&str] = &[
@@ -118,3 +143,14 @@ pub const PRIVATE_ALLOWED: &[&str] = &[
     "_indices",
     "_values",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_name_is_listed_once() {
+        let names = INTERPRETER.len() + ESCAPES.len() + ESCAPES_UNLESS_OWN.len();
+        assert_eq!(LISTED.len(), names);
+    }
+}

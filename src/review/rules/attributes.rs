@@ -2,8 +2,8 @@
 
 use super::RuleWalk;
 use super::attribute_names::{
-    DEFINABLE_SPECIAL, ESCAPES, ESCAPES_UNLESS_OWN, INTERPRETER, PRIVATE_ALLOWED, PRIVATE_ESCAPES,
-    READABLE_SPECIAL,
+    DEFINABLE_SPECIAL, ESCAPES, ESCAPES_UNLESS_OWN, INTERPRETER, LISTED, Listed, PRIVATE_ALLOWED,
+    PRIVATE_ESCAPES, READABLE_SPECIAL,
 };
 use crate::review::origin::Origin;
 use crate::review::parse::ast::{Constant, Expr, ExprAttribute, ExprCall, ExprContext, Pattern};
@@ -17,18 +17,13 @@ pub fn is_special(name: &str) -> bool {
 
 /// The rule that refuses an attribute name on an object nothing is known about.
 pub fn judge_name(walk: &RuleWalk<'_, '_>, name: &str, on_self: bool) -> Option<&'static str> {
-    if INTERPRETER.contains(&name) {
-        return Some("prism:no-attribute-escape");
-    }
-    if let Some((_, rule)) = ESCAPES.iter().find(|(escape, _)| *escape == name) {
-        return Some(rule);
-    }
-    if let Some((_, rule)) = ESCAPES_UNLESS_OWN
-        .iter()
-        .find(|(escape, _)| *escape == name)
-    {
-        let is_own = on_self && walk.bundle.authored.attributes.contains(name);
-        return (!is_own).then_some(rule);
+    match LISTED.get(name) {
+        Some(Listed::Escape(rule)) => return Some(rule),
+        Some(Listed::EscapeUnlessOwn(rule)) => {
+            let is_own = on_self && walk.bundle.authored.attributes.contains(name);
+            return (!is_own).then_some(rule);
+        }
+        None => {}
     }
     if is_special(name) {
         return match name {
@@ -142,7 +137,7 @@ pub fn settle_parent_setattr<'a>(walk: &mut RuleWalk<'_, 'a>, call: &'a ExprCall
         (Expr::Name(_), [Expr::Name(first), name, ..])
             if first.id.as_str() == "self"
                 && is_parameter(walk, "self", 0)
-                && walk.origins(&function.value) == [Origin::Builtin("object".to_owned())] =>
+                && *walk.origins(&function.value) == [Origin::Builtin("object")] =>
         {
             name
         }
@@ -264,7 +259,7 @@ pub fn check_pattern<'a>(walk: &mut RuleWalk<'_, 'a>, pattern: &'a Pattern) {
 /// The builtins whose one position is the object itself.
 fn is_matched_as_a_whole(origins: &[Origin]) -> bool {
     matches!(origins, [Origin::Builtin(name)] if matches!(
-        name.as_str(),
+        *name,
         "bool" | "bytearray" | "bytes" | "dict" | "float" | "frozenset" | "int" | "list" | "set" | "str" | "tuple"
     ))
 }

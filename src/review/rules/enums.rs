@@ -14,7 +14,7 @@ const RULE: &str = "prism:special-method";
 fn is_enumeration(origins: &[Origin]) -> bool {
     origins.iter().any(|origin| {
         matches!(origin, Origin::Object(path) if matches!(
-            path.as_str(),
+            path.as_ref(),
             "enum.Enum" | "enum.Flag" | "enum.IntEnum" | "enum.IntFlag" | "enum.StrEnum"
         ))
     })
@@ -54,7 +54,7 @@ fn is_member<'a>(walk: &RuleWalk<'_, 'a>, statement: &'a Stmt) -> bool {
         .all(|target| matches!(target, Expr::Name(name) if !name.id.as_str().starts_with('_')));
     let is_value = match &*node.value {
         Expr::Constant(_) | Expr::Tuple(_) | Expr::UnaryOp(_) | Expr::BinOp(_) => true,
-        Expr::Call(call) => walk.origins(&call.func) == [Origin::Object("enum.auto".to_owned())],
+        Expr::Call(call) => *walk.origins(&call.func) == [Origin::Object("enum.auto".into())],
         _ => false,
     };
     is_plain && is_value
@@ -63,8 +63,8 @@ fn is_member<'a>(walk: &RuleWalk<'_, 'a>, statement: &'a Stmt) -> bool {
 /// Judges a call of a class of `enum`, and settles those that `isinstance` looks at.
 pub fn check_call<'a>(walk: &mut RuleWalk<'_, 'a>, call: &'a ExprCall) {
     let origins = walk.origins(&call.func);
-    if let [Origin::Builtin(name)] = origins.as_slice()
-        && matches!(name.as_str(), "isinstance" | "issubclass")
+    if let [Origin::Builtin(name)] = &*origins
+        && matches!(*name, "isinstance" | "issubclass")
     {
         let classes = match call.args.get(1) {
             Some(Expr::Tuple(tuple)) => tuple.elts.as_slice(),

@@ -17,11 +17,11 @@ pub fn check<'a>(walk: &mut RuleWalk<'_, 'a>, call: &'a ExprCall) {
     {
         check_compile(walk, call);
     }
-    for origin in origins {
+    for origin in origins.iter() {
         let Origin::Object(path) = origin else {
             continue;
         };
-        match path.as_str() {
+        match path.as_ref() {
             "torch.load" => {
                 walk.settle(&call.func);
                 check_load(walk, call);
@@ -84,7 +84,7 @@ pub fn check<'a>(walk: &mut RuleWalk<'_, 'a>, call: &'a ExprCall) {
 /// `@torch.compile` without arguments.
 pub fn settle_decorators<'a>(walk: &mut RuleWalk<'_, 'a>, decorators: &'a [Expr]) {
     for decorator in decorators {
-        if walk.origins(decorator) == [Origin::Object("torch.compile".to_owned())] {
+        if *walk.origins(decorator) == [Origin::Object("torch.compile".into())] {
             walk.settle(decorator);
         }
     }

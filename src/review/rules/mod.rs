@@ -15,18 +15,19 @@ mod syntax;
 mod trusted_paths;
 mod type_calls;
 
-use std::collections::HashSet;
-
 use super::bundle::{Bundle, SourceFile};
 use super::finding::{Finding, Place, Severity};
+use super::ledger::Origins;
 use super::limits::{MAX_FINDINGS_PER_FILE, MAX_SCOPE_DEPTH, MAX_WALK_DEPTH};
-use super::origin::Origin;
 use super::parse::ast::{Expr, Pattern, Stmt};
 use super::scope::{ScopeCursor, ScopeId};
+use super::seeded::Set;
+use literals::Literals;
+
 use super::walk::{Binding, ScopeKind, Span, Visitor, walk_module};
 
 pub use contract::{check_roles, check_shadowing};
-pub use purity::check as check_purity;
+pub use purity::{DATA_WORDS, check as check_purity};
 
 /// Applies every rule to one file of the bundle.
 ///
@@ -40,9 +41,10 @@ pub fn check_file(bundle: &Bundle<'_>, index: usize) -> (Vec<Finding>, usize) {
         file,
         index,
         cursor: ScopeCursor::default(),
-        settled: HashSet::new(),
+        settled: Set::default(),
         findings: Vec::new(),
-        places: HashSet::new(),
+        places: Set::default(),
+        literals: Literals::default(),
         nodes: 0,
     };
     bundle.ledger.begin_file(index);
@@ -51,7 +53,8 @@ pub fn check_file(bundle: &Bundle<'_>, index: usize) -> (Vec<Finding>, usize) {
         return (walk.findings, 0);
     }
     walk_module(file.body, &mut walk);
-    literals::check(&mut walk);
+    let literals = std::mem::take(&mut walk.literals);
+    literals.report(&mut walk);
     (walk.findings, walk.nodes)
 }
 
@@ -62,10 +65,11 @@ pub struct RuleWalk<'b, 'a> {
     index: usize,
     cursor: ScopeCursor,
     /// Expressions that a parent has already judged, by address.
-    settled: HashSet<usize>,
+    settled: Set<usize>,
     findings: Vec<Finding>,
     /// Rules and offsets of `findings`: one finding of a rule for each place.
-    places: HashSet<(&'static str, usize)>,
+    places: Set<(&'static str, usize)>,
+    literals: Literals,
     nodes: usize,
 }
 
@@ -82,7 +86,7 @@ impl<'a> RuleWalk<'_, 'a> {
             .map_or(ScopeKind::Module, |scope| scope.kind)
     }
 
-    fn origins(&self, expression: &'a Expr) -> Vec<Origin> {
+    fn origins(&self, expression: &'a Expr) -> Origins<'a> {
         self.bundle.origins(self.index, self.scope(), expression)
     }
 
@@ -134,6 +138,7 @@ impl<'a> RuleWalk<'_, 'a> {
 impl<'a> Visitor<'a> for RuleWalk<'_, 'a> {
     fn statement(&mut self, statement: &'a Stmt) {
         self.nodes += 1;
+        self.literals.statement(statement);
         syntax::check_statement(self, statement);
         match statement {
             Stmt::Import(node) => imports::check_import(self, node),
@@ -144,12 +149,11 @@ impl<'a> Visitor<'a> for RuleWalk<'_, 'a> {
                 enums::check_class(self, node);
             }
             Stmt::Assign(node) => {
-                let targets: Vec<&Expr> = node.targets.iter().collect();
-                modules::settle_aliases(self, &targets, &node.value);
+                modules::settle_aliases(self, node.targets.iter(), &node.value);
             }
             Stmt::AnnAssign(node) => {
                 if let Some(value) = node.value.as_deref() {
-                    modules::settle_aliases(self, &[&node.target], value);
+                    modules::settle_aliases(self, std::iter::once(&*node.target), value);
                 }
             }
             _ => {}
@@ -158,6 +162,7 @@ impl<'a> Visitor<'a> for RuleWalk<'_, 'a> {
 
     fn expression(&mut self, expression: &'a Expr) {
         self.nodes += 1;
+        self.literals.expression(expression);
         syntax::check_expression(self, expression);
         match expression {
             Expr::Attribute(node) => {
