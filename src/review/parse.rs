@@ -8,7 +8,7 @@ use rustpython_parser::{Mode, StringKind, Tok, lexer::LexResult};
 
 use super::fingerprints::TokenHashes;
 use super::limits::{self, LimitExceeded, NestingMeter};
-use super::rules::DATA_WORDS;
+use super::rules::is_data_word;
 
 /// One lexical token with its byte range in the source.
 pub struct Token {
@@ -33,7 +33,7 @@ pub enum TokenKind {
 pub struct ParsedModule {
     pub body: Vec<ast::Stmt>,
     pub tokens: TokenHashes,
-    /// One of the [`DATA_WORDS`] stands in the file, as a name or inside an f-string.
+    /// A name of which [`is_data_word`] holds stands in the file, as a name or inside an f-string.
     pub has_data_words: bool,
 }
 
@@ -102,13 +102,15 @@ impl<L> Checked<'_, L> {
             Tok::String { kind, .. } => {
                 if matches!(kind, StringKind::FString | StringKind::RawFString) {
                     limits::check_fstring(text(), start)?;
-                    self.has_data_words |= DATA_WORDS.iter().any(|word| text().contains(word));
+                    let is_word = |byte: char| byte.is_ascii_alphanumeric() || byte == '_';
+                    let mut words = text().split(|byte| !is_word(byte));
+                    self.has_data_words |= words.any(is_data_word);
                 }
                 self.hashes.string();
             }
             Tok::Int { .. } | Tok::Float { .. } | Tok::Complex { .. } => self.hashes.number(),
             Tok::Name { name } => {
-                self.has_data_words |= DATA_WORDS.contains(&name.as_str());
+                self.has_data_words |= is_data_word(name);
                 self.hashes.text(name);
             }
             _ => self.hashes.text(text()),

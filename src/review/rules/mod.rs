@@ -15,19 +15,24 @@ mod syntax;
 mod trusted_paths;
 mod type_calls;
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
+
 use super::bundle::{Bundle, SourceFile};
 use super::finding::{Finding, Place, Severity};
-use super::ledger::Origins;
+use super::ledger::{ExpressionKey, Origins};
 use super::limits::{MAX_FINDINGS_PER_FILE, MAX_SCOPE_DEPTH, MAX_WALK_DEPTH};
 use super::parse::ast::{Expr, Pattern, Stmt};
 use super::scope::{ScopeCursor, ScopeId};
 use super::seeded::Set;
+use super::walk::{Binding, ScopeKind, Span, Visitor, walk_module};
 use literals::Literals;
 
-use super::walk::{Binding, ScopeKind, Span, Visitor, walk_module};
-
 pub use contract::{check_roles, check_shadowing};
-pub use purity::{DATA_WORDS, check as check_purity};
+pub use purity::{check as check_purity, is_data_word};
+
+/// Answers that are kept at hand.
+const RECENT: usize = 4;
 
 /// Applies every rule to one file of the bundle.
 ///
@@ -45,6 +50,7 @@ pub fn check_file(bundle: &Bundle<'_>, index: usize) -> (Vec<Finding>, usize) {
         findings: Vec::new(),
         places: Set::default(),
         literals: Literals::default(),
+        recent: RefCell::new(VecDeque::with_capacity(RECENT)),
         nodes: 0,
     };
     bundle.ledger.begin_file(index);
@@ -70,6 +76,8 @@ pub struct RuleWalk<'b, 'a> {
     /// Rules and offsets of `findings`: one finding of a rule for each place.
     places: Set<(&'static str, usize)>,
     literals: Literals,
+    /// The last answers: the rules ask for one expression several times in a row.
+    recent: RefCell<VecDeque<(ExpressionKey, Origins<'a>)>>,
     nodes: usize,
 }
 
@@ -87,7 +95,17 @@ impl<'a> RuleWalk<'_, 'a> {
     }
 
     fn origins(&self, expression: &'a Expr) -> Origins<'a> {
-        self.bundle.origins(self.index, self.scope(), expression)
+        let key = (self.scope(), std::ptr::from_ref(expression) as usize);
+        let mut recent = self.recent.borrow_mut();
+        if let Some((_, known)) = recent.iter().find(|(other, _)| *other == key) {
+            return known.clone();
+        }
+        let found = self.bundle.origins(self.index, key.0, expression);
+        if recent.len() == RECENT {
+            recent.pop_back();
+        }
+        recent.push_front((key, found.clone()));
+        found
     }
 
     /// The parent has judged this expression; the rules for bare values do not apply to it.

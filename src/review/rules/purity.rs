@@ -44,7 +44,7 @@ const CALLS: [(&str, &str); 8] = [
 
 /// Without one of these names, or `utils` in its text, a file does nothing that [`impurity`] finds: they are [`DATA`],
 /// [`TRUSTED_DIRECTORIES`], what [`CALLS`] end in, and the function that reads the names in texts.
-pub const DATA_WORDS: [&str; 14] = [
+const DATA_WORDS: [&str; 14] = [
     "data_dir",
     "iter_train_batches",
     "past_documents",
@@ -60,6 +60,21 @@ pub const DATA_WORDS: [&str; 14] = [
     "init_device_mesh",
     "getattr",
 ];
+
+/// A bit for each length that a word has.
+const LENGTHS: u64 = {
+    let (mut lengths, mut index) = (0, 0);
+    while index < DATA_WORDS.len() {
+        lengths |= 1 << DATA_WORDS[index].len();
+        index += 1;
+    }
+    lengths
+};
+
+/// Whether a name is one that [`check`] looks for.
+pub fn is_data_word(name: &str) -> bool {
+    name.len() < 64 && LENGTHS >> name.len() & 1 == 1 && DATA_WORDS.contains(&name)
+}
 
 /// A cheap look that most submissions pass: whether the entries' files, or any file where one of those imports another,
 /// have the words.
@@ -201,7 +216,7 @@ mod tests {
             .flat_map(|(last, full)| [Some(*last), full.rsplit('.').next()]);
         let words = DATA.iter().chain(&TRUSTED_DIRECTORIES).copied().map(Some);
         for word in calls.chain(words).chain([Some("getattr")]).flatten() {
-            assert!(DATA_WORDS.contains(&word), "{word}");
+            assert!(is_data_word(word), "{word}");
         }
     }
 }
