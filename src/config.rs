@@ -20,7 +20,7 @@ use crate::review::DistributedPolicy;
 use environment::overlay;
 pub use sections::{
     Audit, Budget, Contest, Corpus, Device, Duplicates, HeldOut, Intake, Isolation, Keys, Order,
-    Quarantine, Review, Run, Sandbox,
+    Quarantine, Review, Run, Sandbox, TransportSetting,
 };
 
 /// Everything an operator can set.

@@ -44,6 +44,8 @@ schemas! {
     CorpusProof "corpus_proof" "corpus_proof.schema.json";
     ArchitectureMetadata "architecture_metadata" "architecture_metadata.schema.json";
     ArchitectureGraph "architecture_graph" "architecture_graph.schema.json";
+    Request "request" "request.schema.json";
+    Queue "queue" "queue.schema.json";
 }
 
 /// Compiled once: an outbox has thousands of files of a kind.

@@ -1,7 +1,6 @@
 //! The leaderboard and the weights: derived from the submissions' folders, made anew after every run.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use serde::Serialize;
@@ -14,6 +13,7 @@ use crate::score::paired::Curve;
 use crate::score::stream_digests::StreamDigests;
 use crate::score::ties;
 
+use super::ledger::{Ledger, Statuses};
 use super::publish::MANIFEST;
 
 /// A manifest with its streams' figures is some tens of kilobytes.
@@ -54,7 +54,7 @@ pub struct Ineligible {
 }
 
 /// Reads all manifests of scored submissions and writes `leaderboard.json` and `weights.json`.
-pub fn rebuild(outbox: &Outbox) -> Result<Board, OutboxError> {
+pub fn rebuild(outbox: &Outbox, ledger: &Ledger) -> Result<Board, OutboxError> {
     let mut rows = Vec::new();
     let mut ineligible = Vec::new();
     let mut names = BTreeMap::new();
@@ -62,7 +62,7 @@ pub fn rebuild(outbox: &Outbox) -> Result<Board, OutboxError> {
     let Statuses {
         readable,
         mut unreadable,
-    } = statuses(outbox)?;
+    } = ledger.statuses(outbox)?;
     for status in readable {
         if status.state != State::Scored {
             continue;
@@ -169,34 +169,4 @@ fn row(
             .collect(),
         tied_with_above: None,
     })
-}
-
-/// All submissions of an outbox, by id; one whose status cannot be read costs nobody else anything.
-#[derive(Debug, Default)]
-pub struct Statuses {
-    pub readable: Vec<Status>,
-    pub unreadable: Vec<String>,
-}
-
-/// Reads every `status.json`.
-pub fn statuses(outbox: &Outbox) -> Result<Statuses, OutboxError> {
-    let mut statuses = Statuses::default();
-    let entries = fs::read_dir(&outbox.root).map_err(crate::outbox::at(&outbox.root))?;
-    for entry in entries {
-        let entry = entry.map_err(crate::outbox::at(&outbox.root))?;
-        let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
-        let path = entry.path().join("status.json");
-        if !hidden && path.is_file() {
-            match Status::read_file(&path) {
-                Ok(status) => statuses.readable.push(status),
-                Err(error) => statuses
-                    .unreadable
-                    .push(format!("{error} ({})", error.hint())),
-            }
-        }
-    }
-    statuses
-        .readable
-        .sort_by(|a, b| a.submission_id.cmp(&b.submission_id));
-    Ok(statuses)
 }

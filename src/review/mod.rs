@@ -11,6 +11,7 @@ mod bundle;
 mod canonical_graph;
 pub mod catalogue;
 mod catalogue_details;
+mod catalogue_duplicates;
 pub mod catalogue_page;
 mod conditions;
 mod decode;
