@@ -1,7 +1,5 @@
 //! What in a script is evidence of the parts of the contract.
 
-use std::borrow::Cow;
-
 use super::Part;
 use crate::review::bundle::Bundle;
 use crate::review::conditions::{is_rank_name, is_world_name};
@@ -113,7 +111,7 @@ pub(super) fn is_unguarded_write<'a>(
     }
     let is_save = bundle
         .origins(used.file, used.scope, &call.func)
-        .contains(&Origin::Object(Cow::Borrowed("torch.save")));
+        .contains(&Origin::Object("torch.save".into()));
     // a file of its own for each rank
     let path = call.args.get(1).or_else(|| {
         call.keywords

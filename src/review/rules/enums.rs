@@ -63,8 +63,8 @@ fn is_member<'a>(walk: &RuleWalk<'_, 'a>, statement: &'a Stmt) -> bool {
 /// Judges a call of a class of `enum`, and settles those that `isinstance` looks at.
 pub fn check_call<'a>(walk: &mut RuleWalk<'_, 'a>, call: &'a ExprCall) {
     let origins = walk.origins(&call.func);
-    if let [Origin::Builtin(name)] = &*origins
-        && matches!(*name, "isinstance" | "issubclass")
+    if let [Origin::Builtin(name)] = *origins
+        && matches!(name, "isinstance" | "issubclass")
     {
         let classes = match call.args.get(1) {
             Some(Expr::Tuple(tuple)) => tuple.elts.as_slice(),

@@ -1,7 +1,5 @@
 //! Statement and expression kinds outside the reviewed language, and identifiers that Python would rename.
 
-use std::borrow::Cow;
-
 use unicode_normalization::UnicodeNormalization;
 
 use super::RuleWalk;
@@ -136,7 +134,7 @@ fn check_class_keywords<'a>(walk: &mut RuleWalk<'_, 'a>, class: &'a StmtClassDef
             .arg
             .as_ref()
             .is_none_or(|name| name.as_str() == "metaclass");
-        let known = [Origin::Object(Cow::Borrowed("abc.ABCMeta"))];
+        let known = [Origin::Object("abc.ABCMeta".into())];
         if is_metaclass && *walk.origins(&keyword.value) == known {
             walk.settle(&keyword.value);
         } else if is_metaclass {
