@@ -10,6 +10,7 @@ pub mod digest;
 pub mod duplicates;
 pub mod exit;
 pub mod export;
+pub mod families;
 pub mod intake;
 pub mod outbox;
 pub mod pipeline;

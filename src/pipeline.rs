@@ -3,8 +3,10 @@
 //! Archives are examined many at a time; runs are measured one at a time. There is no database: what was done is what lies in
 //! the outbox, so running again does nothing new, and a killed run goes on where its last whole file says.
 
+mod architecture;
 mod board;
 mod compare;
+mod competitions;
 mod examine;
 mod measure;
 mod preflight;
@@ -16,6 +18,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use crate::bundle::Kind;
 use crate::config::Config;
 use crate::intake::{self, Candidate, IntakeError, Reading, Seen};
 use crate::outbox::lock::{self, OutboxLock};
@@ -26,7 +29,9 @@ use crate::score::ScoreError;
 use crate::signing::SigningError;
 use crate::signing::keys::Signer;
 
+pub use architecture::STRUCTURE;
 pub use board::{Board, Ineligible};
+pub use competitions::{FAMILIES, FamiliesFile, OWNERSHIP, Standing};
 pub use examine::{ARCHIVE, review_of};
 pub use measure::referee_executable;
 pub use publish::{CORPUS_MANIFEST, LOG, MANIFEST};
@@ -58,6 +63,12 @@ impl PipelineError {
             Self::Signing(error) => error.hint().to_owned(),
         }
     }
+}
+
+/// The two competitions of an outbox, rebuilt from its runs; and what of it could not be read. Nothing is written.
+pub fn families(config: &Config) -> Result<(Standing, Vec<String>), OutboxError> {
+    let scored = board::read(&Outbox::new(&config.outbox))?;
+    Ok((scored.standing(&config.competitions), scored.unreadable))
 }
 
 /// One submission after a run of the pipeline.
@@ -152,7 +163,7 @@ impl<'a> Pipeline<'a> {
 
         self.measure(&mut moved, &mut report)?;
 
-        report.board = board::rebuild(&self.outbox)?;
+        report.board = board::rebuild(&self.outbox, &self.config.competitions)?;
         report
             .infrastructure
             .extend(report.board.unreadable.iter().cloned());
@@ -270,6 +281,7 @@ impl<'a> Pipeline<'a> {
                 Examined {
                     status: examine::reject_unread(&self.outbox, &oversized)?,
                     accepted: None,
+                    kind: Kind::Full,
                 }
             }
             Reading::Arrival(arrival) => {
@@ -291,6 +303,7 @@ impl<'a> Pipeline<'a> {
         let Examined {
             mut status,
             accepted,
+            ..
         } = examined;
         let Some(review) = accepted else {
             return Ok(status);

@@ -58,6 +58,9 @@ fn attempt(path: &Path, config: &Config, progress: &Progress) -> Result<Reexecut
     let order_key = manifest.and_then(|manifest| manifest["referee"]["order"]["key"].as_str());
     config_again.corpus.order = order_key.map_or(Order::File, |_| Order::Keyed);
     config_again.corpus.order_key = order_key.map(str::to_owned);
+    // the family that a training is for is in an outbox that is not here
+    let structure = manifest.map(|manifest| &manifest["architecture"]["structure"]["digest"]);
+    config_again.told.target = structure.and_then(|digest| digest.as_str().map(str::to_owned));
     same_corpus(&folder, config)?;
 
     let archive = folder.read(ARCHIVE, MAX_ARCHIVE_BYTES)?;

@@ -43,6 +43,8 @@ schemas! {
     Signature "signature" "signature.schema.json";
     CorpusProof "corpus_proof" "corpus_proof.schema.json";
     ArchitectureMetadata "architecture_metadata" "architecture_metadata.schema.json";
+    OwnershipEvent "ownership_event" "ownership_event.schema.json";
+    Families "families" "families.schema.json";
     ArchitectureGraph "architecture_graph" "architecture_graph.schema.json";
 }
 

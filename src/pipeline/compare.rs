@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::board;
 use super::examine::{ARCHIVE, Comparison, Examined};
-use crate::bundle::{self, Limits};
+use crate::bundle::{self, Kind, Limits};
 use crate::config::Config;
 use crate::duplicates::{self, DuplicatePolicy, Earlier, INDEX_FILE, Index, Newcomer, Thresholds};
 use crate::outbox::status::{State, Status};
@@ -48,10 +48,11 @@ impl<'a> Corpus<'a> {
             Some(index) => index,
             empty => empty.insert(open(self.config, self.outbox)?),
         };
+        let fingerprints = compared(review.fingerprints.clone(), &examined.kind);
         let newcomer = Newcomer {
             id: &status.submission_id,
             owner: status.hotkey.as_deref(),
-            fingerprints: &review.fingerprints,
+            fingerprints: &fingerprints,
         };
         let thresholds = Thresholds {
             source: settings.source,
@@ -68,7 +69,7 @@ impl<'a> Corpus<'a> {
             return Ok(Err(Fault));
         };
         if duplicate.is_none() {
-            index.add(earlier(status), &review.fingerprints);
+            index.add(earlier(status), &fingerprints);
         }
         Ok(Ok(Some(Comparison {
             policy: settings.policy,
@@ -126,5 +127,16 @@ fn fingerprints_of(outbox: &Outbox, limits: &Limits, id: &str) -> Option<Fingerp
         architecture: (&bundle.architecture.path, &bundle.architecture.symbol),
         training: (&bundle.training.path, &bundle.training.symbol),
     };
-    review::fingerprints(&bundle.files, &roles)
+    let fingerprints = review::fingerprints(&bundle.files, &roles)?;
+    Some(compared(fingerprints, &bundle.kind))
+}
+
+/// What is compared: a training for a family brings the family's architecture because it has to, so of its structure
+/// only the training counts. The same files, or the same structure as a whole, are still a copy.
+fn compared(mut fingerprints: Fingerprints, kind: &Kind) -> Fingerprints {
+    if let Kind::TrainingForArch { .. } = kind {
+        fingerprints.grams.retain(|gram| gram.is_training);
+        fingerprints.graph.clear();
+    }
+    fingerprints
 }

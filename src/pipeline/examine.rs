@@ -6,7 +6,8 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-use crate::bundle::{self, Bundle};
+use super::architecture;
+use crate::bundle::{self, Bundle, Kind};
 use crate::config::{Config, recorded};
 use crate::duplicates::{self, Duplicate, DuplicatePolicy};
 use crate::intake::{Arrival, Oversized};
@@ -43,6 +44,8 @@ pub struct Examined {
     pub status: Status,
     /// The review, where it accepted the submission: what remains is to compare it with others and to [`conclude`].
     pub accepted: Option<Review>,
+    /// What it claims, where it was accepted.
+    pub kind: Kind,
 }
 
 /// Examines one arrival and leaves its status, its archive and the review of a rejected one in the outbox.
@@ -68,19 +71,28 @@ pub fn examine(
         return Ok(Examined {
             status,
             accepted: None,
+            kind: Kind::Full,
         });
     }
     status.write(outbox)?;
-    let mut accepted = None;
+    let (mut accepted, mut kind) = (None, Kind::Full);
     let judged = catch_unwind(AssertUnwindSafe(|| {
         judge(config, outbox, arrival, &mut status)
     }));
     match judged {
-        Ok(result) => accepted = result?,
+        Ok(result) => {
+            if let Some((review, claimed)) = result? {
+                (accepted, kind) = (Some(review), claimed);
+            }
+        }
         Err(_) => hold_for_fault(&mut status),
     }
     status.write(outbox)?;
-    Ok(Examined { status, accepted })
+    Ok(Examined {
+        status,
+        accepted,
+        kind,
+    })
 }
 
 /// Our own fault: the submission waits.
@@ -162,7 +174,7 @@ fn judge(
     outbox: &Outbox,
     arrival: &Arrival,
     status: &mut Status,
-) -> Result<Option<Review>, OutboxError> {
+) -> Result<Option<(Review, Kind)>, OutboxError> {
     let bundle = match bundle::open(&arrival.bytes, &config.archive) {
         Ok(bundle) => bundle,
         Err(error) => {
@@ -186,26 +198,15 @@ fn judge(
     })?;
     atomic::write_json(&folder.join(recorded::FILE), Schema::RunConfig, &settings)?;
     let review = review_of(config, &bundle);
-    let metadata = review::metadata(
-        &arrival.submission_id,
-        status.hotkey.as_deref(),
-        &review,
-        review::RoleFiles {
-            architecture: &role_files(&bundle.architecture.path, &bundle.manifest.architecture),
-            training: &role_files(&bundle.training.path, &bundle.manifest.training),
-        },
-    );
-    let path = outbox
-        .submission(&arrival.submission_id)
-        .join("architecture_metadata.json");
-    atomic::write_json(&path, Schema::ArchitectureMetadata, &metadata)?;
+    let metadata = architecture::metadata(status, &bundle, &review)?;
+    architecture::write_metadata(&folder, &metadata)?;
     match rejection(&review) {
         Some(reason) => {
             publish_review(outbox, &arrival.submission_id, &review, None)?;
             status.conclude(Verdict::Rejected, Some(reason), SystemTime::now());
             Ok(None)
         }
-        None => Ok(Some(review)),
+        None => Ok(Some((review, bundle.kind))),
     }
 }
 
@@ -236,14 +237,6 @@ pub fn review_of(config: &Config, bundle: &Bundle) -> Review {
         distributed: config.distributed_policy(),
     };
     review::review_under(&bundle.files, &roles, policy)
-}
-
-/// The entry of a role and the files that prism.yaml adds to it.
-fn role_files<'a>(entry: &'a str, section: &'a Option<bundle::Section>) -> Vec<&'a str> {
-    let declared = section.iter().flat_map(|section| &section.files);
-    std::iter::once(entry)
-        .chain(declared.map(String::as_str))
-        .collect()
 }
 
 /// The first finding that rejects, as the reason; the others are in review.json.

@@ -24,6 +24,7 @@ pub mod session;
 pub mod shm;
 mod sources;
 pub mod step;
+pub mod structure;
 pub mod texts;
 pub mod wire;
 #[cfg(test)]
