@@ -15,6 +15,7 @@ pub mod intake;
 pub mod outbox;
 pub mod pipeline;
 pub mod plot;
+pub mod probe;
 pub mod progress;
 pub mod referee;
 pub mod review;

@@ -9,6 +9,7 @@ mod guarded;
 mod keys;
 mod output;
 mod plot;
+mod probe;
 mod rescore;
 mod rescore_text;
 mod review;
@@ -128,6 +129,8 @@ enum Command {
         #[arg(long)]
         events: bool,
     },
+    /// Run a submission in many small sizes and say whether what it does holds; nothing is ranked.
+    Probe(probe::Arguments),
     /// Draw bits per byte against bytes of text, several runs in one picture.
     Plot {
         /// Run folders, or folders of them (an outbox).
@@ -209,6 +212,7 @@ fn dispatch(arguments: Arguments) -> Result<u8, Complaint> {
             config.outbox = outbox.unwrap_or(config.outbox);
             families::families(&config, &global, events)
         }
+        Command::Probe(arguments) => probe::probe(&load(&global, None)?, &global, &arguments),
         Command::Plot { runs, output, x } => plot::plot(&global, &runs, &output, x),
         Command::AuditStreams { folder } => audit::streams(&folder),
         Command::SumStreams => rescore::sum_streams(),

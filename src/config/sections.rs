@@ -65,8 +65,19 @@ impl Competitions {
 pub struct Told {
     /// `ctx.probe`: empty in every scored run.
     pub probe: BTreeMap<String, f64>,
-    /// Digest of the structure of the family that a training is for, where the outbox does not have it: a re-execution.
-    pub target: Option<String>,
+    pub target: Target,
+}
+
+/// The family that a training is for.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum Target {
+    /// As the outbox has it.
+    #[default]
+    FromOutbox,
+    /// By the digest of its structure: a re-execution, whose outbox is empty.
+    Is(String),
+    /// Any: a probe, which asks for other sizes.
+    Unchecked,
 }
 
 /// When a file in the inbox counts as whole.

@@ -151,6 +151,8 @@ struct Flow<'a> {
     lines: &'a [Line],
     /// What each line's tensors are read as: a line that does nothing is what it was given.
     stands_for: Vec<Option<Place>>,
+    /// What a view shows, by way of other views.
+    shows: Vec<Option<Place>>,
     /// Lines in canonical order.
     order: Vec<usize>,
     hashes: Vec<[u8; 32]>,
@@ -170,12 +172,14 @@ impl<'a> Flow<'a> {
         let mut flow = Self {
             lines,
             stands_for: vec![None; lines.len()],
+            shows: vec![None; lines.len()],
             order: Vec::new(),
             hashes: Vec::with_capacity(lines.len()),
             output,
         };
         for number in 0..lines.len() {
             flow.stands_for[number] = flow.idle(number);
+            flow.shows[number] = flow.shown(number);
             let hash = flow.anonymous_hash(number);
             flow.hashes.push(hash);
         }
@@ -209,6 +213,19 @@ impl<'a> Flow<'a> {
         does_nothing.then_some(given)
     }
 
+    /// What a view shows: where that is a view itself, what it shows.
+    fn shown(&self, number: usize) -> Option<Place> {
+        let Line(operation, atoms, _) = &self.lines[number];
+        if !is_view(operation) {
+            return None;
+        }
+        let given = self.resolved(place(atoms.first()?)?);
+        match given {
+            (line, 0, None) => Some(self.shows[line].unwrap_or(given)),
+            _ => Some(given),
+        }
+    }
+
     /// The place with idle lines left out.
     fn resolved(&self, (line, output, write): Place) -> Place {
         match self.stands_for.get(line).copied().flatten() {
@@ -225,15 +242,8 @@ impl<'a> Flow<'a> {
             .filter_map(place)
             .map(|place| self.resolved(place))
             .collect();
-        if is_view(operation)
-            && let Some(first) = places.first_mut()
-        {
-            while let (line, 0, None) = *first
-                && is_view(&self.lines[line].0)
-                && let Some(inner) = self.lines[line].1.first().and_then(place)
-            {
-                *first = self.resolved(inner);
-            }
+        if let (Some(shown), Some(first)) = (self.shows[number], places.first_mut()) {
+            *first = shown;
         }
         if is_commutative(operation) && places.len() == 2 && atoms.len() == 2 {
             places.sort_by_key(|(line, output, _)| (self.hashes[*line], *output));

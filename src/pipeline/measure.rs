@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use super::examine::ARCHIVE;
 use super::{competitions, preflight, publish, seeds};
 use crate::bundle::{self, Bundle, Kind};
-use crate::config::{Config, Order};
+use crate::config::{Config, Order, Target};
 use crate::digest;
 use crate::outbox::status::{Reason, State, Status, Verdict};
 use crate::outbox::{Outbox, OutboxError, secret};
@@ -128,7 +128,8 @@ fn missing_target(
     let Kind::TrainingForArch { architecture_id } = &bundle.kind else {
         return Ok(None);
     };
-    if target_of(config, outbox, bundle)?.is_some() {
+    let is_unchecked = config.told.target == Target::Unchecked;
+    if is_unchecked || target_of(config, outbox, bundle)?.is_some() {
         return Ok(None);
     }
     Ok(Some(Reason {
@@ -149,8 +150,9 @@ fn target_of(
 ) -> Result<Option<String>, OutboxError> {
     match &bundle.kind {
         Kind::TrainingForArch { architecture_id } => match &config.told.target {
-            Some(target) => Ok(Some(target.clone())),
-            None => competitions::target(outbox, architecture_id),
+            Target::Is(digest) => Ok(Some(digest.clone())),
+            Target::FromOutbox => competitions::target(outbox, architecture_id),
+            Target::Unchecked => Ok(None),
         },
         Kind::Full | Kind::ArchitectureOnly => Ok(None),
     }

@@ -15,6 +15,9 @@ use crate::config::Device;
 use crate::families::structure::{self, Line, MAX_ATOMS, MAX_LINES, Structure};
 use crate::sandbox::python;
 
+/// Most frames of one listing: 16 MiB of text.
+const MAX_FRAMES: usize = 256;
+
 /// Rule of a training that was sent for another architecture than it brings.
 pub const MISMATCH: &str = "prism:architecture-mismatch";
 
@@ -23,7 +26,7 @@ pub fn take(connection: &mut Connection, patience: Duration) -> Result<Structure
     let deadline = Instant::now() + patience;
     let mut listing: Vec<Line> = Vec::new();
     let mut atoms = 0;
-    loop {
+    for _ in 0..MAX_FRAMES {
         let left = deadline.saturating_duration_since(Instant::now());
         let frame = connection.receive(left)?;
         let FromRunner::Structure {
@@ -38,11 +41,7 @@ pub fn take(connection: &mut Connection, patience: Duration) -> Result<Structure
         atoms += lines.iter().map(|line| line.1.len()).sum::<usize>();
         listing.extend(lines);
         if is_stalling || listing.len() > MAX_LINES || atoms > MAX_ATOMS {
-            let message = format!(
-                "got a structure of {} lines and {atoms} arguments, expected at most {MAX_LINES} and {MAX_ATOMS}",
-                listing.len()
-            );
-            return Err(Fault::new("prism:runtime-error", message, "see docs/protocol.md").into());
+            break;
         }
         if !more {
             return Ok(structure::canonical(
@@ -51,6 +50,16 @@ pub fn take(connection: &mut Connection, patience: Duration) -> Result<Structure
             ));
         }
     }
+    let message = format!(
+        "got a structure of {} lines and {atoms} arguments, expected at most {MAX_LINES}, {MAX_ATOMS} and {MAX_FRAMES} frames",
+        listing.len()
+    );
+    Err(Fault::new(
+        "prism:runtime-error",
+        message,
+        "the structure is the runner's to tell",
+    )
+    .into())
 }
 
 /// Whether the twin's own process tells the structure. On a GPU it does not: a process on the CPU tells it before, so

@@ -7,6 +7,7 @@ mod archives;
 mod audit;
 mod bad_input;
 mod cli;
+mod competitions;
 mod contest;
 mod corpus;
 mod duplicates;

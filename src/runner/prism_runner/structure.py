@@ -22,6 +22,8 @@ MAX_OPERATIONS = 40_000
 MAX_ATOMS = 2_000
 MAX_KEPT_BYTES = 1 << 30
 MAX_SECONDS = 10.0
+MAX_LEAVES = 10_000
+MAX_LISTING_JSON_BYTES = 12_000_000
 MAX_LINES_JSON_BYTES = 60_000  # a frame holds 65,536 bytes
 FILL_VALUES = 65_537
 
@@ -168,9 +170,12 @@ def listing_of(
             logits = predict.run_forward(model, ids, numerics)
             listing.lines.append(["output", [{"t": listing.place_of(logits)}], []])
     except Exception as error:
-        return leaves, f"{type(error).__name__} while the forward was written down"
-    if listing.failure is not None:
-        return leaves, listing.failure
+        return leaves[:MAX_LEAVES], f"{type(error).__name__} while the forward was written down"
+    failure = listing.failure
+    if failure is None and sum(len(dumps(line)) for line in listing.lines) > MAX_LISTING_JSON_BYTES:
+        failure = f"a listing of more than {MAX_LISTING_JSON_BYTES} bytes"
+    if failure is not None:
+        return leaves[:MAX_LEAVES], failure
     return listing.lines, None
 
 
