@@ -46,7 +46,7 @@ pub fn weights(families: &[Family], pools: Pools) -> BTreeMap<String, f64> {
         .filter(|(_, gains)| !gains.is_empty())
         .map(|(pool, _)| pool)
         .sum();
-    let mut weights = BTreeMap::new();
+    let mut weights: BTreeMap<String, f64> = BTreeMap::new();
     if whole <= 0.0 {
         return weights;
     }
@@ -59,6 +59,10 @@ pub fn weights(families: &[Family], pools: Pools) -> BTreeMap<String, f64> {
                 *weights.entry((*owner).clone()).or_insert(0.0) += weight;
             }
         }
+    }
+    for weight in weights.values_mut() {
+        // rounding may leave a sole owner a bit above the whole
+        *weight = weight.min(1.0);
     }
     weights
 }

@@ -113,3 +113,62 @@ pub fn check_target(plan: &RunPlan, structure: Option<&Structure>) -> Result<(),
         "bring the architecture of the family unchanged in widths, depth and wiring, or send kind full",
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+    use crate::families::structure::Basis;
+
+    /// What comes of these frames.
+    fn told(frames: &[String]) -> Result<Structure, Stop> {
+        let (mut theirs, ours) = UnixStream::pair().unwrap();
+        for frame in frames {
+            theirs
+                .write_all(&(frame.len() as u32).to_le_bytes())
+                .unwrap();
+            theirs.write_all(frame.as_bytes()).unwrap();
+        }
+        drop(theirs);
+        take(&mut Connection::new(ours, 0), Duration::from_secs(20))
+    }
+
+    fn frame(lines: &str, more: bool) -> String {
+        format!(r#"{{"kind":"structure","lines":[{lines}],"more":{more},"failure":null}}"#)
+    }
+
+    #[test]
+    fn pieces_make_one_listing() {
+        let leaf = r#"["input",[],[[[1,8],"int64"]]]"#;
+        let rest =
+            r#"["aten.neg.default",[{"t":[0,0]}],[[[1,8],"int64"]]],["output",[{"t":[1,0]}],[]]"#;
+        let structure = told(&[frame(leaf, true), frame(rest, false)]).unwrap();
+        assert_eq!((structure.basis, structure.operations), (Basis::Traced, 1));
+        assert_eq!(
+            structure.text,
+            "prism_structure.v1 traced\n%0 input() int64[1,8]\n%1 aten.neg.default(%0) int64[1,8]\noutput %1\n"
+        );
+    }
+
+    #[test]
+    fn what_is_no_listing_ends_the_run() {
+        let leaf = r#"["input",[],[]]"#;
+        let built = r#"{"kind":"built","tensors":[]}"#.to_owned();
+        let refused = [
+            vec![frame("", true)],
+            vec![built],
+            vec![frame(r#"["a"]"#, false)],
+            vec![frame(r#"["a",[{"t":[0,0],"u":1}],[]]"#, false)],
+            vec![frame(leaf, true); MAX_FRAMES + 1],
+        ];
+        for frames in refused {
+            assert!(
+                matches!(told(&frames), Err(Stop::Fault(_))),
+                "{:?}",
+                frames[0]
+            );
+        }
+    }
+}

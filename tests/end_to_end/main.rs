@@ -20,6 +20,7 @@ mod locked_corpus;
 mod measure;
 mod outbox;
 mod past;
+mod probe;
 mod processes;
 mod proven_corpus;
 mod ranks;

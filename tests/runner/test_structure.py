@@ -75,6 +75,15 @@ class ListingTest(unittest.TestCase):
         torch.manual_seed(2)
         self.assertEqual(listing(Writes())[0], first)
 
+    def test_what_the_next_model_is_built_from_stays(self) -> None:
+        table = torch.ones(VOCAB_SIZE, 4)
+        model = Writes()
+        model.table = nn.Embedding.from_pretrained(table, freeze=False)
+        lines, failure = listing(model)
+        self.assertIsNone(failure)
+        self.assertTrue(bool((table == 1).all()))
+        self.assertEqual(lines, listing(Writes())[0])
+
     def test_without_a_forward_there_are_the_parameters(self) -> None:
         lines, failure = listing(Raises())
         self.assertEqual([line[0] for line in lines], ["parameter"] * 3)

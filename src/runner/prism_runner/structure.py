@@ -154,7 +154,7 @@ def listing_of(
     """One forward on 8 tokens, line by line, ending with `output`. Where that fails: the parameters
     and buffers, and why.
 
-    The weights are overwritten first: where the flow depends on their values, it is on values that
+    The weights are replaced first: where the flow depends on their values, it is on values that
     the order in which parameters were drawn does not move. The model is of no use afterwards.
     """
     model = predict.unwrap(model)
@@ -198,8 +198,9 @@ def _fill(model: nn.Module) -> None:
         for parameter in model.parameters():
             if parameter.is_floating_point():
                 repeats = parameter.numel() // FILL_VALUES + 1
-                tiled = values.repeat(repeats)[: parameter.numel()]
-                parameter.copy_(tiled.view(parameter.shape))
+                tiled = values.repeat(repeats)[: parameter.numel()].view(parameter.shape)
+                # other memory, not other values: the next model may be built from the same tensor
+                parameter.data = tiled.to(parameter.device, parameter.dtype)
 
 
 def _without_compiler() -> AbstractContextManager[Any]:
