@@ -3,8 +3,10 @@
 //! Archives are examined many at a time; runs are measured one at a time. There is no database: what was done is what lies in
 //! the outbox, so running again does nothing new, and a killed run goes on where its last whole file says.
 
+mod architecture;
 mod board;
 mod compare;
+mod competitions;
 mod examine;
 mod guard;
 mod ledger;
@@ -27,6 +29,7 @@ use std::time::{Duration, SystemTime};
 
 use rayon::prelude::*;
 
+use crate::bundle::Kind;
 use crate::config::Config;
 use crate::intake::{self, Candidate, IntakeError, Reading, Seen};
 use crate::outbox::lock::{self, OutboxLock};
@@ -37,8 +40,10 @@ use crate::score::ScoreError;
 use crate::signing::SigningError;
 use crate::signing::keys::Signer;
 
+pub use architecture::STRUCTURE;
 pub use board::{Board, Ineligible};
 pub use compare::Accepted;
+pub use competitions::{FAMILIES, FamiliesFile, OWNERSHIP, Standing};
 pub use examine::{ARCHIVE, Comparison, review_of};
 pub use measure::referee_executable;
 pub use publish::{CORPUS_MANIFEST, LOG, MANIFEST};
@@ -75,6 +80,12 @@ impl PipelineError {
             Self::Signing(error) => error.hint().to_owned(),
         }
     }
+}
+
+/// The two competitions of an outbox, rebuilt from its runs; and what of it could not be read. Nothing is written.
+pub fn families(config: &Config) -> Result<(Standing, Vec<String>), OutboxError> {
+    let scored = board::read(&Outbox::new(&config.outbox), &Ledger::default())?;
+    Ok((scored.standing(&config.competitions), scored.unreadable))
 }
 
 /// One submission after a run of the pipeline.
@@ -230,7 +241,7 @@ impl<'a> Pipeline<'a> {
 
         self.measure(&mut moved, &mut report)?;
 
-        match board::rebuild(&self.outbox, &self.ledger) {
+        match board::rebuild(&self.outbox, &self.ledger, &self.config.competitions) {
             Ok(board) => report.board = board,
             // It is made again after the next run; what was done stays done.
             Err(error) => report.infrastructure.push(told(&error)),
@@ -431,6 +442,7 @@ impl<'a> Pipeline<'a> {
                         return Ok(Looked::Examined(Box::new(Examined {
                             status: examine::reject_unread(&self.outbox, &oversized)?,
                             accepted: None,
+                            kind: Kind::Full,
                         })));
                     }
                 }
@@ -455,6 +467,7 @@ impl<'a> Pipeline<'a> {
         let Examined {
             mut status,
             accepted,
+            ..
         } = examined;
         let Some(review) = accepted else {
             return Ok(status);

@@ -4,10 +4,12 @@ mod audit;
 mod data;
 mod explain;
 mod export;
+mod families;
 mod guarded;
 mod keys;
 mod output;
 mod plot;
+mod probe;
 mod queue;
 mod rescore;
 mod rescore_text;
@@ -136,6 +138,17 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         output: PathBuf,
     },
+    /// List architecture families, their trainings and owners, and what each earns.
+    Families {
+        /// Folder with results.
+        #[arg(long, value_name = "DIR")]
+        outbox: Option<PathBuf>,
+        /// The log of ownership instead, one event a line.
+        #[arg(long)]
+        events: bool,
+    },
+    /// Run a submission in many small sizes and say whether what it does holds; nothing is ranked.
+    Probe(probe::Arguments),
     /// Draw bits per byte against bytes of text, several runs in one picture.
     Plot {
         /// Run folders, or folders of them (an outbox).
@@ -229,6 +242,12 @@ fn dispatch(arguments: Arguments) -> Result<u8, Complaint> {
         Command::Rescore(arguments) => rescore::rescore(&global, &arguments),
         Command::Audit(arguments) => audit::audit(&load(&global, None)?, &global, &arguments),
         Command::Export { runs, output } => export::export(&global, &runs, &output),
+        Command::Families { outbox, events } => {
+            let mut config = load(&global, None)?;
+            config.outbox = outbox.unwrap_or(config.outbox);
+            families::families(&config, &global, events)
+        }
+        Command::Probe(arguments) => probe::probe(&load(&global, None)?, &global, &arguments),
         Command::Plot { runs, output, x } => plot::plot(&global, &runs, &output, x),
         Command::AuditStreams { folder } => audit::streams(&folder),
         Command::SumStreams => rescore::sum_streams(),

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::duplicates::DuplicatePolicy;
+use crate::families::pools::Pools;
 
 impl Default for Config {
     fn default() -> Self {
@@ -21,6 +22,8 @@ impl Default for Config {
             audit: Audit::default(),
             keys: Keys::default(),
             quarantine: Quarantine::default(),
+            competitions: Competitions::default(),
+            told: Told::default(),
         }
     }
 }
@@ -133,6 +136,17 @@ impl Default for Quarantine {
             references: Vec::new(),
             margin_bpb: 0.3,
             accepted: Vec::new(),
+        }
+    }
+}
+
+impl Default for Competitions {
+    fn default() -> Self {
+        let pools = Pools::default();
+        Self {
+            weights: WeightsFrom::Single,
+            architecture: pools.architecture,
+            training: pools.training,
         }
     }
 }

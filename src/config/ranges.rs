@@ -114,6 +114,15 @@ impl Config {
                 "a number from 0",
             )?;
         }
+        let pools = &self.competitions;
+        range(
+            pools.architecture >= 0.0
+                && pools.training >= 0.0
+                && (pools.architecture + pools.training - 1.0).abs() < 1e-9,
+            "competitions.architecture",
+            &format!("{} + {}", pools.architecture, pools.training),
+            "two shares from 0 that add up to 1",
+        )?;
         range(
             self.audit.snapshots <= 64,
             "audit.snapshots",

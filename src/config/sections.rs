@@ -1,10 +1,12 @@
 //! The sections of the configuration: every setting and its meaning.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use crate::duplicates::DuplicatePolicy;
+use crate::families::pools::Pools;
 use crate::review::DistributedPolicy;
 
 /// Who signs run folders.
@@ -27,6 +29,55 @@ pub struct Quarantine {
     pub margin_bpb: f64,
     /// Submissions (ids) that a person has looked at: they are ranked.
     pub accepted: Vec<String>,
+}
+
+/// What the weights are made of. `ownership.jsonl` and `families.json` are written in either case.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Competitions {
+    /// `single`: the best score of every owner; `two_pools`: what architectures and trainings added.
+    pub weights: WeightsFrom,
+    /// With `two_pools`: share of the owners of architecture families. Both shares add up to 1.
+    pub architecture: f64,
+    /// With `two_pools`: share of the owners of trainings.
+    pub training: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WeightsFrom {
+    Single,
+    TwoPools,
+}
+
+impl Competitions {
+    /// Both shares.
+    pub fn pools(&self) -> Pools {
+        Pools {
+            architecture: self.architecture,
+            training: self.training,
+        }
+    }
+}
+
+/// What a command tells the runs that it makes.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Told {
+    /// `ctx.probe`: empty in every scored run.
+    pub probe: BTreeMap<String, f64>,
+    pub target: Target,
+}
+
+/// The family that a training is for.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum Target {
+    /// As the outbox has it.
+    #[default]
+    FromOutbox,
+    /// By the digest of its structure: a re-execution, whose outbox is empty.
+    Is(String),
+    /// Any: a probe, which asks for other sizes.
+    Unchecked,
 }
 
 /// When a file in the inbox counts as whole.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::examine::{ARCHIVE, Comparison, Examined};
 use super::ledger::Ledger;
-use crate::bundle::{self, Limits};
+use crate::bundle::{self, Kind, Limits};
 use crate::config::Config;
 use crate::duplicates::{
     self, Duplicate, DuplicatePolicy, Earlier, INDEX_FILE, Index, Newcomer, Thresholds,
@@ -92,17 +92,18 @@ impl<'a> Corpus<'a> {
             Some(index) => index,
             empty => empty.insert(open(self.config, self.outbox, self.ledger)?.0),
         };
+        let fingerprints = compared(review.fingerprints.clone(), &examined.kind);
         let newcomer = Newcomer {
             id: &status.submission_id,
             owner: status.hotkey.as_deref(),
-            fingerprints: &review.fingerprints,
+            fingerprints: &fingerprints,
         };
         let compared_with = index.len();
         let Ok(duplicate) = find(self.config, self.outbox, index, &newcomer) else {
             return Ok(Err(Fault));
         };
         if duplicate.is_none() {
-            index.add(earlier(status), &review.fingerprints);
+            index.add(earlier(status), &fingerprints);
         }
         Ok(Ok(Some(Comparison {
             policy,
@@ -186,5 +187,16 @@ fn fingerprints_of(outbox: &Outbox, limits: &Limits, id: &str) -> Option<Fingerp
         architecture: (&bundle.architecture.path, &bundle.architecture.symbol),
         training: (&bundle.training.path, &bundle.training.symbol),
     };
-    review::fingerprints(&bundle.files, &roles)
+    let fingerprints = review::fingerprints(&bundle.files, &roles)?;
+    Some(compared(fingerprints, &bundle.kind))
+}
+
+/// What is compared: a training for a family brings the family's architecture because it has to, so of its structure
+/// only the training counts. The same files, or the same structure as a whole, are still a copy.
+fn compared(mut fingerprints: Fingerprints, kind: &Kind) -> Fingerprints {
+    if let Kind::TrainingForArch { .. } = kind {
+        fingerprints.grams.retain(|gram| gram.is_training);
+        fingerprints.graph.clear();
+    }
+    fingerprints
 }

@@ -6,7 +6,8 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-use crate::bundle::{self, Bundle};
+use super::architecture;
+use crate::bundle::{self, Bundle, Kind};
 use crate::config::{Config, recorded};
 use crate::duplicates::{self, Duplicate, DuplicatePolicy};
 use crate::intake::{Arrival, Oversized};
@@ -55,6 +56,8 @@ pub struct Examined {
     pub status: Status,
     /// The review, where it accepted the submission: what remains is to compare it with others and to [`conclude`].
     pub accepted: Option<Review>,
+    /// What it claims, where it was accepted.
+    pub kind: Kind,
 }
 
 /// Examines one arrival and leaves its archive, its status and the review of a rejected one in the outbox. Archive and first
@@ -85,6 +88,7 @@ pub fn examine(
             return Ok(Examined {
                 status,
                 accepted: None,
+                kind: Kind::Full,
             });
         }
         Some(status) => {
@@ -93,16 +97,24 @@ pub fn examine(
             status
         }
     };
-    let mut accepted = None;
+    let (mut accepted, mut kind) = (None, Kind::Full);
     let judged = catch_unwind(AssertUnwindSafe(|| {
         judge(config, outbox, arrival, &mut status)
     }));
     match judged {
-        Ok(result) => accepted = result?,
+        Ok(result) => {
+            if let Some((review, claimed)) = result? {
+                (accepted, kind) = (Some(review), claimed);
+            }
+        }
         Err(_) => hold_for_fault(&mut status),
     }
     status.write(outbox)?;
-    Ok(Examined { status, accepted })
+    Ok(Examined {
+        status,
+        accepted,
+        kind,
+    })
 }
 
 /// Whether a submission is still to be examined: it never was to the end, or nobody but prism holds it.
@@ -188,7 +200,7 @@ fn judge(
     outbox: &Outbox,
     arrival: &Arrival,
     status: &mut Status,
-) -> Result<Option<Review>, OutboxError> {
+) -> Result<Option<(Review, Kind)>, OutboxError> {
     let bundle = match bundle::open(&arrival.bytes, &config.archive) {
         Ok(bundle) => bundle,
         Err(error) => {
@@ -204,26 +216,16 @@ fn judge(
     status.advance(State::Bundled, SystemTime::now());
     status.write(outbox)?;
     let review = review_of(config, &bundle);
-    let metadata = review::metadata(
-        &arrival.submission_id,
-        status.hotkey.as_deref(),
-        &review,
-        review::RoleFiles {
-            architecture: &role_files(&bundle.architecture.path, &bundle.manifest.architecture),
-            training: &role_files(&bundle.training.path, &bundle.manifest.training),
-        },
-    );
-    let path = outbox
-        .submission(&arrival.submission_id)
-        .join("architecture_metadata.json");
-    atomic::write_json(&path, Schema::ArchitectureMetadata, &metadata)?;
+    let metadata = architecture::metadata(status, &bundle, &review)?;
+    let folder = outbox.submission(&arrival.submission_id);
+    architecture::write_metadata(&folder, &metadata)?;
     match rejection(&review) {
         Some(reason) => {
             publish_review(outbox, &arrival.submission_id, &review, None)?;
             status.conclude(Verdict::Rejected, Some(reason), SystemTime::now());
             Ok(None)
         }
-        None => Ok(Some(review)),
+        None => Ok(Some((review, bundle.kind))),
     }
 }
 
@@ -254,14 +256,6 @@ pub fn review_of(config: &Config, bundle: &Bundle) -> Review {
         distributed: config.distributed_policy(),
     };
     review::review_under(&bundle.files, &roles, policy)
-}
-
-/// The entry of a role and the files that prism.yaml adds to it.
-fn role_files<'a>(entry: &'a str, section: &'a Option<bundle::Section>) -> Vec<&'a str> {
-    let declared = section.iter().flat_map(|section| &section.files);
-    std::iter::once(entry)
-        .chain(declared.map(String::as_str))
-        .collect()
 }
 
 /// The first finding that rejects, as the reason; the others are in review.json.

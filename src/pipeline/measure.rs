@@ -10,9 +10,9 @@ use std::time::SystemTime;
 use super::examine::ARCHIVE;
 use super::guard::{Guard, Interruption};
 use super::stop::Stop;
-use super::{preflight, publish, queue, seeds};
-use crate::bundle::{self, Bundle};
-use crate::config::{Config, Order};
+use super::{competitions, preflight, publish, queue, seeds};
+use crate::bundle::{self, Bundle, Kind};
+use crate::config::{Config, Order, Target};
 use crate::digest;
 use crate::outbox::fault::{self, Step};
 use crate::outbox::status::{INFRASTRUCTURE, Reason, State, Status, Verdict};
@@ -175,6 +175,11 @@ fn attempt(
     status.write(outbox)?;
     atomic::remove_folder(work)?;
     let bundle = stored_bundle(config, outbox, status)?;
+    if let Some(reason) = missing_target(config, outbox, &bundle)? {
+        status.conclude(Verdict::Rejected, Some(reason), SystemTime::now());
+        status.write(outbox)?;
+        return Ok(());
+    }
     let plan = prepare(config, outbox, status, &bundle, work)?;
     let published = outbox.submission(&status.submission_id);
     publish::withdraw(&published)?;
@@ -191,6 +196,45 @@ fn attempt(
     let measured = run_referee(config, &plan, news, &guard)?;
     publish::publish(outbox, status, &bundle, &plan, &measured, config, &seeds)?;
     Ok(())
+}
+
+/// Why a training cannot be measured for the family that it names: before anything of it runs.
+fn missing_target(
+    config: &Config,
+    outbox: &Outbox,
+    bundle: &Bundle,
+) -> Result<Option<Reason>, OutboxError> {
+    let Kind::TrainingForArch { architecture_id } = &bundle.kind else {
+        return Ok(None);
+    };
+    let is_unchecked = config.told.target == Target::Unchecked;
+    if is_unchecked || target_of(config, outbox, bundle)?.is_some() {
+        return Ok(None);
+    }
+    Ok(Some(Reason {
+        rule_id: "prism:unknown-architecture".to_owned(),
+        message: format!(
+            "training_for_arch: there is no family {architecture_id:?} among the ranked runs"
+        ),
+        hint: "`prism families` lists the ids; a family is there once a run of it is ranked"
+            .to_owned(),
+    }))
+}
+
+/// Digest of the structure that a training is for.
+fn target_of(
+    config: &Config,
+    outbox: &Outbox,
+    bundle: &Bundle,
+) -> Result<Option<String>, OutboxError> {
+    match &bundle.kind {
+        Kind::TrainingForArch { architecture_id } => match &config.told.target {
+            Target::Is(digest) => Ok(Some(digest.clone())),
+            Target::FromOutbox => competitions::target(outbox, architecture_id),
+            Target::Unchecked => Ok(None),
+        },
+        Kind::Full | Kind::ArchitectureOnly => Ok(None),
+    }
 }
 
 /// The bundle, from the archive that the examination stored: the inbox may have changed.
@@ -247,6 +291,8 @@ pub(super) fn prepare(
     };
     let plan = RunPlan {
         submission_id: status.submission_id.clone(),
+        target: target_of(&config, outbox, bundle)?,
+        probe: config.told.probe.clone(),
         project,
         architecture: bundle.architecture.clone(),
         training: bundle.training.clone(),

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
+use super::architecture;
 use super::measure::MeasureFailure;
 use super::quarantine;
 use super::seeds::{self, SeedRun};
@@ -80,6 +81,8 @@ pub fn publish(
             ) {
                 Ok(scored) => {
                     let mut manifest = manifest(status, plan, measured, config, &scored, digests);
+                    manifest["architecture"] =
+                        architecture::publish(config, &folder, status, bundle, measured)?;
                     if !seeds.is_empty() {
                         manifest["seeds"] = seeds::block(config.contest.seed, &scored, seeds);
                     }
@@ -223,7 +226,13 @@ fn publish_circumstances(
 
 /// Removes what an attempt that died had published: the next one may end without some of it.
 pub fn withdraw(folder: &Path) -> Result<(), OutboxError> {
-    for name in [MANIFEST, LOG, ONLINE_FILE, HELDOUT_FILE] {
+    for name in [
+        MANIFEST,
+        LOG,
+        ONLINE_FILE,
+        HELDOUT_FILE,
+        architecture::STRUCTURE,
+    ] {
         atomic::remove_file(&folder.join(name))?;
     }
     Ok(())

@@ -156,6 +156,8 @@ mod tests {
             symbol: "x".to_owned(),
         };
         RunPlan {
+            target: None,
+            probe: BTreeMap::new(),
             submission_id: String::new(),
             project: PathBuf::new(),
             architecture: script("architecture.py"),

@@ -8,6 +8,7 @@ use super::blind::BlindFigures;
 use super::snapshot::SnapshotFigures;
 use super::transport::TransportFigures;
 
+use crate::families::structure::Structure;
 use crate::sandbox::Achieved;
 
 /// The end of a run that is the submission's own affair.
@@ -93,6 +94,8 @@ pub struct Measured {
     pub shard_count: u64,
     /// Elements of all tensors of the twin, by distinct storage.
     pub model_params: Option<u64>,
+    /// The architecture as it was traced.
+    pub structure: Option<Structure>,
     /// The twin's mean loss on the first batch, in nats per token.
     pub step0_nats: Option<f64>,
     /// Mean UTF-8 bytes per token of that batch.

@@ -27,6 +27,7 @@ pub mod shm;
 pub mod snapshot;
 mod sources;
 pub mod step;
+pub mod structure;
 pub mod texts;
 pub mod transport;
 pub mod wire;

@@ -25,6 +25,7 @@ pub const RUNNER_FILES: &[(&str, &str)] = &[
     runner_file!("prism_runner/seeds.py"),
     runner_file!("prism_runner/session.py"),
     runner_file!("prism_runner/sources.py"),
+    runner_file!("prism_runner/structure.py"),
     runner_file!("prism_runner/weights.py"),
     runner_file!("prism_runner/wire.py"),
     runner_file!("prism_challenge/__init__.py"),

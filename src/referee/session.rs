@@ -30,6 +30,7 @@ use super::phases::twin::Twin;
 use super::plan::RunPlan;
 use super::shm::Geometry;
 use super::step::Prediction;
+use super::structure;
 use super::texts::Texts;
 use super::transport::Transport;
 use super::{geometry as geometry_rules, handshake, runner_files, texts as corpus_texts};
@@ -109,6 +110,7 @@ impl<'a> Session<'a> {
             corpus_name: corpus.manifest.dataset.name.clone(),
             shard_count: train.map_or(0, |split| split.shards.len() as u64),
             model_params: None,
+            structure: None,
             step0_nats: None,
             step0_bytes_per_token: 0.0,
             checks: Vec::new(),
@@ -210,11 +212,20 @@ impl<'a> Session<'a> {
 
     /// Builds the twin, applies the cap, probes it on public text.
     fn twin(&mut self, declared: Option<&Tokenizer>, loss: &mut dyn Loss) -> Result<Twin, Stop> {
+        let by_twin = structure::is_told_by_twin(self.plan);
+        if !by_twin {
+            self.measured.structure = structure::on_cpu(self.plan, &self.python, &self.tokenizers)?;
+            structure::check_target(self.plan, self.measured.structure.as_ref())?;
+        }
         let started =
             handshake::start(self.plan, &self.python, Phase::Twin, None, &self.tokenizers)?;
         self.measured.environment = started.environment.clone();
-        let mut twin = Twin::build(started, self.config)?;
+        let mut twin = Twin::build(started, self.config, by_twin)?;
         self.measured.model_params = Some(twin.parameters);
+        if by_twin {
+            self.measured.structure = twin.structure.take();
+            structure::check_target(self.plan, self.measured.structure.as_ref())?;
+        }
         let bytes;
         let tokenizer = match declared {
             Some(tokenizer) => tokenizer,

@@ -12,6 +12,8 @@ use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use serde::{Deserialize, Serialize};
 
+use crate::families::structure::Line;
+
 pub const PROTOCOL: u32 = 3;
 /// Largest frame, in bytes.
 pub const MAX_FRAME_BYTES: usize = 65_536;
@@ -35,6 +37,11 @@ pub enum FromRunner {
     Sources {
         digests: BTreeMap<String, Option<String>>,
         more: bool,
+    },
+    Structure {
+        lines: Vec<Line>,
+        more: bool,
+        failure: Option<String>,
     },
     Built {
         tensors: Vec<(u64, u32, TensorKind)>,
@@ -84,6 +91,7 @@ impl FromRunner {
         match self {
             Self::Hello { .. } => "hello",
             Self::Sources { .. } => "sources",
+            Self::Structure { .. } => "structure",
             Self::Built { .. } => "built",
             Self::Counted { .. } => "counted",
             Self::Open { .. } => "open",

@@ -16,7 +16,7 @@ from torch import nn
 
 from prism_challenge.evaluator.interface import PrismBatch, PrismContext
 
-from . import census, commit, failure, past, predict, project, seeds, sources, weights
+from . import census, commit, failure, past, predict, project, seeds, sources, structure, weights
 from .blackboard import Blackboard, attach
 from .reference_tokenizer import BpeTokenizer, ByteTokenizer, Shelf
 from .wire import Channel, ChannelClosed, ProtocolError
@@ -41,6 +41,7 @@ class Session:
         self._architecture: dict[str, str] = plan["architecture"]
         self._training: dict[str, str] = plan["training"]
         self._weights_path: str | None = plan["weights"]
+        self._tells_structure: bool = plan.get("structure", False)
         self._shelf = Shelf(plan["tokenizers"])
         self._ctx = _context(own | plan["context"], self)
         self._vocab_size = self._ctx.vocab_size
@@ -151,10 +152,17 @@ class Session:
         model = self._fresh_model()
         self._materialise(model)
         entries = census.count_tensors(model, [self._namespace])
+        if self._tells_structure:
+            self._tell_structure(model)
         del model
         gc.collect()
         self._model = self._fresh_model()
         self._channel.send("built", tensors=census.fit_frame(entries))
+
+    def _tell_structure(self, model: nn.Module) -> None:
+        lines, failure = structure.listing_of(model, self._numerics, self._vocab_size)
+        for piece, more in structure.frames(lines):
+            self._channel.send("structure", lines=piece, more=more, failure=failure)
 
     def _heldout(self) -> None:
         self._stage = "build"

@@ -101,7 +101,8 @@ class PrismContext:
     """Geometry, budgets and places of one run, and the only way to the training text.
 
     `token_budget` and `step_budget` are None where there is no such limit; `budget_seconds` is
-    wall-clock time. `data_dir` shows the past only (`past_documents`). `artifacts_dir` is the one directory that can
+    wall-clock time. `probe` is empty in every scored run; `prism probe` asks with it for another size:
+    factors on "width", "depth" and "batch", for whoever offers them. `data_dir` shows the past only (`past_documents`). `artifacts_dir` is the one directory that can
     be written.
     """
 
@@ -127,6 +128,7 @@ class PrismContext:
     step_budget: int | None = None
     budget_seconds: float | None = None
     reference_tokenizer_dir: str | None = None
+    probe: dict[str, float] = field(default_factory=dict)
     _run: _Run | None = field(default=None, repr=False, compare=False)
 
     @property
