@@ -19,6 +19,7 @@ use crate::outbox::status::{INFRASTRUCTURE, Reason, State, Status, Verdict};
 use crate::outbox::{Outbox, OutboxError, atomic, secret};
 use crate::progress::RunProgress;
 use crate::referee::events::Event;
+use crate::referee::launch::SPINS;
 use crate::referee::measured::Measured;
 use crate::referee::plan::RunPlan;
 use crate::referee::session::MEASURED;
@@ -319,6 +320,8 @@ pub(super) fn run_referee(
     let executable = referee_executable(config)?;
     fault::step(Step::Spawn, &executable).map_err(crate::outbox::at(&executable))?;
     let command = duct::cmd(&executable, [&path])
+        // Read when libtorch is loaded, hence not by the referee itself.
+        .env(SPINS.0, SPINS.1)
         .unchecked()
         .before_spawn(|process| {
             // A group of its own: a key that stops prism at a terminal leaves to prism what becomes of the run.

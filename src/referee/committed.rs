@@ -179,7 +179,7 @@ impl Answers {
         for (&at, nats) in last.iter().zip(last_nats) {
             said[at] = nats;
         }
-        let inside = |at: usize| (at + 1) % geometry.seq_len != 0;
+        let inside = |at: usize| !(at + 1).is_multiple_of(geometry.seq_len);
         if let Some(at) = (0..said.len()).find(|&at| inside(at) && said[at] < 0.0) {
             return Err(mismatch(question, geometry, at, said[at], "0 or more".to_owned()).into());
         }
@@ -256,7 +256,7 @@ fn last_column(memory: &SharedMemory, geometry: Geometry, into: &mut Vec<f32>) -
 fn labels(question: &Question<'_>, cols: usize) -> Vec<u32> {
     (0..question.ids.len())
         .map(|at| {
-            if (at + 1) % cols == 0 {
+            if (at + 1).is_multiple_of(cols) {
                 question.targets[at]
             } else {
                 question.ids[at + 1]
