@@ -40,7 +40,7 @@ impl Fault {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CheckResult {
-    /// `causality`, `head_start`, `state`.
+    /// `causality`, `head_start`, `blind_gap`, `snapshot`, `ranks_agree`, `state`.
     pub name: String,
     pub passed: bool,
     pub evidence: String,

@@ -1,4 +1,5 @@
-//! One run, from plan to measurement: twin, training, held-out, in that order, each in a process of its own.
+//! One run, from plan to measurement: twin, training, replays of snapshots, held-out, in that order, each in a process of
+//! its own.
 
 mod checks;
 mod keys;
