@@ -10,6 +10,7 @@ mod cli;
 mod contest;
 mod corpus;
 mod duplicates;
+mod escape;
 mod exact;
 mod hostile;
 mod isolation;
