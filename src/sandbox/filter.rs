@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, setrlimit};
 
 use super::container::{self, Container, Engine};
-use super::{Isolation, SandboxError, bwrap};
+use super::{Isolation, SandboxError, bwrap, keyring};
 
 const POLL: Duration = Duration::from_millis(5);
 const OPEN_FILES: u64 = 64;
@@ -99,6 +99,7 @@ pub fn run(
     unsafe {
         command.pre_exec(move || {
             rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+            keyring::leave_behind();
             applied.apply()
         });
     }

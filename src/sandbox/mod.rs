@@ -8,6 +8,7 @@ mod container;
 mod etc;
 pub mod filter;
 mod held;
+mod keyring;
 mod limits;
 mod log;
 mod open;

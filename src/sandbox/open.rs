@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use super::container::{self, Container, Engine};
 use super::process::ProcessIdentity;
 use super::watchdog::{self, Breach};
-use super::{Command, Ended, Isolation, Limits, Running, SandboxError, bwrap, log, tree};
+use super::{Command, Ended, Isolation, Limits, Running, SandboxError, bwrap, keyring, log, tree};
 
 /// A process that could not be ended within this is stuck in the kernel; nothing more can be done.
 const KILL_PATIENCE: Duration = Duration::from_secs(10);
@@ -105,6 +105,7 @@ pub(super) fn start(command: &Command) -> Result<Running, SandboxError> {
             unsafe {
                 process.pre_exec(move || {
                     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+                    keyring::leave_behind();
                     limits.as_ref().map_or(Ok(()), Limits::apply)
                 });
             }
@@ -258,7 +259,8 @@ impl Shared {
     /// Ends every process inside. With bwrap, its first process takes the whole PID namespace along; a container is ended
     /// by its engine, and its client here.
     pub(super) fn kill(&self) {
-        if let Some(container) = self.container.as_ref().filter(|_| self.ended().is_none()) {
+        let container = self.container.as_ref().filter(|_| self.ended().is_none());
+        if let Some(container) = container {
             container.remove();
         }
         let deadline = Instant::now() + KILL_PATIENCE;
@@ -273,6 +275,10 @@ impl Shared {
             if self.wait(Duration::from_millis(20)).is_some() || Instant::now() >= deadline {
                 break;
             }
+        }
+        if let Some(container) = container {
+            // Again: the engine may have made it between the first time and the end of its client.
+            container.remove();
         }
         if self.isolation == Isolation::None {
             self.kill_orphans();

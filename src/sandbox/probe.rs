@@ -35,17 +35,23 @@ def rights():
 def gains():
     # PR_GET_NO_NEW_PRIVS
     return "closed" if ctypes.CDLL(None).prctl(39, 0, 0, 0, 0) == 1 else "open (set-user-id programs work)"
+def keys():
+    # KEYCTL_READ of the session keyring
+    found = ctypes.CDLL(None, use_errno=True).syscall({"x86_64": 250, "aarch64": 219}.get(os.uname().machine, -1), 11, -3, None, 0)
+    return "open (%d keys of the operator)" % (found // 4) if found > 0 else "closed"
 interfaces = sorted(name for _, name in socket.if_nameindex())
 processes = sum(name.isdigit() for name in os.listdir("/proc"))
 print(json.dumps({
     "network": "closed (only " + ", ".join(interfaces) + ")" if interfaces == ["lo"] else attempt("network", connect),
     "root_filesystem": attempt("root", lambda: write("/usr/prism-probe")),
     "working_folder": attempt("root", lambda: write("/prism-probe")),
+    "device_folder": attempt("dev", lambda: write("/dev/prism-probe")),
     "kernel_settings": attempt("sysctl", lambda: open("/proc/sys/kernel/core_pattern", "w").close()),
     "other_processes": "closed" if processes <= 3 else "open (%d seen)" % processes,
     "user_namespaces": attempt("unshare", unshare),
     "capabilities": rights(),
     "new_privileges": gains(),
+    "keyrings": keys(),
 }))
 "#;
 

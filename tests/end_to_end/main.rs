@@ -12,6 +12,7 @@ mod competitions;
 mod contest;
 mod corpus;
 mod duplicates;
+mod escape;
 mod exact;
 mod hostile;
 mod hostile_runner;

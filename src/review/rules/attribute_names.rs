@@ -80,6 +80,9 @@ pub const ESCAPES: &[(&str, &str)] = &[
     ("methodcaller", "prism:no-dynamic-attr"),
     ("cpp_extension", "prism:no-torch-escape"),
     ("load_inline", "prism:no-torch-escape"),
+    // of a traced module: what is written into it becomes code
+    ("graph", "prism:no-dynamic-code"),
+    ("to_folder", "prism:no-filesystem"),
     ("python_code", "prism:no-dynamic-code"),
     ("recompile", "prism:no-dynamic-code"),
     ("set_codegen", "prism:no-dynamic-code"),

@@ -215,6 +215,7 @@ fn give_files(command: &Command, user: User) -> Result<(), SandboxError> {
         {
             if entry.file_type().is_ok_and(|kind| kind.is_socket()) {
                 give(&entry.path())?;
+                give(&mount.host)?;
             }
         }
     }

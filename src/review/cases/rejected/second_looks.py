@@ -191,3 +191,19 @@ class A:
         self._module = None
 def leak():
     return warnings.catch_warnings()._module
+#: a backend, given by a bound method, that writes code into the graph -> no-dynamic-code@3, no-dynamic-code@5
+from torch import nn
+def backend(module, inputs):
+    node = next(iter(module.graph.nodes))
+    node.target = "x = exec('1')"
+    module.graph = 1
+    return module
+compile_with = nn.Linear(1, 1).compile
+compile_with(backend=backend)
+#: a traced module written to a folder -> no-filesystem@2
+def backend(module, inputs):
+    module.to_folder("/prism/artifacts")
+    return module
+#: handlers of a parent logger -> no-filesystem@2
+import logging
+stream = logging.getLogger("a").parent.handlers[0].stream
