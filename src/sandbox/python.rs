@@ -108,7 +108,7 @@ mod tests {
         for isolation in [Isolation::Docker, Isolation::Podman] {
             let found = environment(isolation, Path::new("/opt/venv/bin/python")).unwrap();
             assert_eq!(found.python, Path::new("/opt/venv/bin/python"));
-            assert_eq!(found.folders, [PathBuf::new(); 0]);
+            assert!(found.folders.is_empty(), "{found:?}");
             let error = environment(isolation, Path::new(".venv/bin/python")).unwrap_err();
             assert!(error.to_string().contains("sandbox.image"), "{error}");
         }
