@@ -122,6 +122,9 @@ impl Report {
 /// Archives that are examined before the next ones are opened: what bounds the memory of a large look.
 const EXAMINED_AT_ONCE: usize = 256;
 
+/// The unit of recorded times: two submissions are never accepted at the same one.
+const TICK: Duration = Duration::from_millis(1);
+
 /// What became of one file.
 enum Looked {
     Known,
@@ -276,16 +279,21 @@ impl<'a> Pipeline<'a> {
         let bar = self.progress.examining(sources.len() as u64);
         let mut corpus = Corpus::new(self.config, &self.outbox, &self.ledger);
         let seen = Mutex::default();
+        let mut next = SystemTime::now();
         for some in sources.chunks(EXAMINED_AT_ONCE) {
             if self.stop.is_asked() {
                 report.stopped = true;
                 break;
             }
-            // Many at a time.
+            // Many at a time. Their times of acceptance differ, in the order of arrival, whichever is examined first.
+            let first = next.max(SystemTime::now());
+            let accepted_at = |place: usize| first + TICK * u32::try_from(place).unwrap_or(0);
+            next = accepted_at(some.len());
             let looked: Vec<Result<Looked, PipelineError>> = some
                 .par_iter()
-                .map(|source| {
-                    let result = self.look_at(source, &seen);
+                .enumerate()
+                .map(|(place, source)| {
+                    let result = self.look_at(source, &seen, accepted_at(place));
                     bar.inc(1);
                     result
                 })
@@ -408,6 +416,7 @@ impl<'a> Pipeline<'a> {
         &self,
         source: &Source<'_>,
         seen: &Mutex<HashSet<String>>,
+        accepted_at: SystemTime,
     ) -> Result<Looked, PipelineError> {
         // The same bytes under two names, or stored and still in the inbox, are one submission, examined once.
         let is_first = |id: &str| {
@@ -428,7 +437,7 @@ impl<'a> Pipeline<'a> {
                             return Ok(Looked::Again);
                         }
                         return Ok(Looked::Examined(Box::new(Examined {
-                            status: examine::reject_unread(&self.outbox, &oversized)?,
+                            status: examine::reject_unread(&self.outbox, &oversized, accepted_at)?,
                             accepted: None,
                         })));
                     }
@@ -441,7 +450,7 @@ impl<'a> Pipeline<'a> {
         if !is_first(&arrival.submission_id) {
             return Ok(Looked::Again);
         }
-        let examined = examine::examine(self.config, &self.outbox, &arrival)?;
+        let examined = examine::examine(self.config, &self.outbox, &arrival, accepted_at)?;
         Ok(Looked::Examined(Box::new(examined)))
     }
 
