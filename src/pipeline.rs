@@ -4,12 +4,14 @@
 //! the outbox, so running again does nothing new, and a killed run goes on where its last whole file says.
 
 mod board;
+mod board_cache;
 mod compare;
 mod examine;
 mod guard;
 mod ledger;
 mod measure;
 mod preflight;
+pub mod prune;
 mod publish;
 mod quarantine;
 pub mod queue;
@@ -44,6 +46,7 @@ pub use publish::{CORPUS_MANIFEST, LOG, MANIFEST};
 pub use seeds::again as seeds_again;
 pub use stop::Stop;
 
+use board_cache::BoardCache;
 use compare::{Corpus, Fault};
 use examine::{Comparison, Examined};
 use ledger::Ledger;
@@ -141,6 +144,7 @@ pub struct Pipeline<'a> {
     progress: &'a Progress,
     outbox: Outbox,
     ledger: Ledger,
+    board: Mutex<BoardCache>,
     stop: Stop,
     /// What is held is examined again once for each start of prism, not at every look.
     looked_at_held: AtomicBool,
@@ -177,6 +181,7 @@ impl<'a> Pipeline<'a> {
         Ok(Self {
             config,
             progress,
+            board: Mutex::new(BoardCache::open(&outbox)),
             outbox,
             ledger: Ledger::default(),
             stop: Stop::default(),
@@ -188,6 +193,28 @@ impl<'a> Pipeline<'a> {
     /// Asked for, it ends the step that is under way; what that was begins again the next time.
     pub fn stop(&self) -> Stop {
         self.stop.clone()
+    }
+
+    /// Forgets what the rules name ([`prune`]), and makes the leaderboard anew where it had to go.
+    ///
+    /// # Errors
+    /// An outbox that cannot be listed or written.
+    pub fn prune(
+        &self,
+        what: prune::What,
+        rules: &prune::Rules,
+        apply: bool,
+    ) -> Result<prune::Pruned, OutboxError> {
+        let mut cache = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+        let board = board::rebuild(&self.outbox, &self.ledger, &mut cache)?;
+        let rows = board.leaderboard.rows.into_iter();
+        let ranked = rows.map(|row| row.submission_id).collect();
+        let now = SystemTime::now();
+        let pruned = prune::prune(&self.outbox, what, rules, &ranked, apply, now)?;
+        if apply && !pruned.removed.is_empty() {
+            board::rebuild(&self.outbox, &self.ledger, &mut cache)?;
+        }
+        Ok(pruned)
     }
 
     /// Whether the operator asked for something.
@@ -232,7 +259,8 @@ impl<'a> Pipeline<'a> {
 
         self.measure(&mut moved, &mut report)?;
 
-        match board::rebuild(&self.outbox, &self.ledger) {
+        let mut cache = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+        match board::rebuild(&self.outbox, &self.ledger, &mut cache) {
             Ok(board) => report.board = board,
             // It is made again after the next run; what was done stays done.
             Err(error) => report.infrastructure.push(told(&error)),
@@ -481,6 +509,9 @@ impl<'a> Pipeline<'a> {
 
     /// Whether a submission needs nothing more. A status that cannot be read is told when it is examined.
     fn is_done(&self, submission_id: &str) -> bool {
+        if prune::is_pruned(&self.outbox, submission_id) {
+            return true;
+        }
         matches!(Status::read(&self.outbox, submission_id), Ok(Some(status)) if status.is_final() || status.is_held_by_operator())
     }
 

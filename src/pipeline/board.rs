@@ -3,16 +3,20 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use rayon::prelude::*;
 use serde::Serialize;
 
+use crate::outbox::file_stamp::FileStamp;
 use crate::outbox::schema::{self, Schema};
 use crate::outbox::status::{State, Status};
 use crate::outbox::{Outbox, OutboxError, atomic};
 use crate::score::leaderboard::{self, Leaderboard, LeaderboardRow, Weights};
 use crate::score::paired::Curve;
 use crate::score::stream_digests::StreamDigests;
+use crate::score::streams::ONLINE_FILE;
 use crate::score::ties;
 
+use super::board_cache::{self, BoardCache, Run};
 use super::ledger::{Ledger, Statuses};
 use super::publish::MANIFEST;
 
@@ -53,44 +57,48 @@ pub struct Ineligible {
     pub why: String,
 }
 
-/// Reads all manifests of scored submissions and writes `leaderboard.json` and `weights.json`.
-pub fn rebuild(outbox: &Outbox, ledger: &Ledger) -> Result<Board, OutboxError> {
+/// Writes `leaderboard.json` and `weights.json` from the manifests and streams of all scored submissions; those that have
+/// not changed since the last time are known from `cache`.
+pub fn rebuild(
+    outbox: &Outbox,
+    ledger: &Ledger,
+    cache: &mut BoardCache,
+) -> Result<Board, OutboxError> {
     let mut rows = Vec::new();
     let mut ineligible = Vec::new();
     let mut names = BTreeMap::new();
-    let mut digests = BTreeMap::new();
     let Statuses {
         readable,
         mut unreadable,
     } = ledger.statuses(outbox)?;
-    for status in readable {
-        if status.state != State::Scored {
-            continue;
-        }
-        let path = outbox.submission(&status.submission_id).join(MANIFEST);
-        let read = schema::read(&path, Schema::RunManifest, MAX_MANIFEST_BYTES)
-            .and_then(|manifest| Ok((row(&path, &status, &manifest)?, manifest)));
-        let (row, manifest) = match read {
-            Ok(read) => read,
+    let scored = readable.into_par_iter();
+    let read: Vec<(Status, Result<Run, OutboxError>)> = scored
+        .filter(|status| status.state == State::Scored)
+        .map(|status| {
+            let run = run_of(outbox, &status, cache);
+            (status, run)
+        })
+        .collect();
+    let mut runs = BTreeMap::new();
+    for (status, run) in read {
+        let run = match run {
+            Ok(run) => run,
             Err(error) => {
                 unreadable.push(format!("{error} ({})", error.hint()));
                 continue;
             }
         };
-        names.insert(status.submission_id.clone(), status.name.clone());
-        let streams = manifest["measurement"]["streams"].clone();
-        if let Ok(streams) = serde_json::from_value::<StreamDigests>(streams) {
-            digests.insert(status.submission_id.clone(), streams);
-        }
-        match why_not_ranked(&manifest) {
-            None => rows.push(row),
+        names.insert(status.submission_id.clone(), status.name);
+        match &run.why_not_ranked {
+            None => rows.push(run.row.clone()),
             Some(why) => ineligible.push(Ineligible {
-                submission_id: row.submission_id,
-                prequential_bpb: row.prequential_bpb,
-                final_score: row.final_score,
-                why,
+                submission_id: run.row.submission_id.clone(),
+                prequential_bpb: run.row.prequential_bpb,
+                final_score: run.row.final_score,
+                why: why.clone(),
             }),
         }
+        runs.insert(status.submission_id, run);
     }
     ineligible.sort_by(|a, b| {
         b.final_score
@@ -98,12 +106,7 @@ pub fn rebuild(outbox: &Outbox, ledger: &Ledger) -> Result<Board, OutboxError> {
             .then_with(|| a.submission_id.cmp(&b.submission_id))
     });
     let mut standing = leaderboard::leaderboard(&rows);
-    ties::mark(&mut standing, |row| {
-        let folder = outbox.submission(&row.submission_id);
-        // a damaged stream is no reason to stop, and nothing to hand to a decoder
-        digests.get(&row.submission_id)?.check(&folder).ok()?;
-        Curve::read(&folder).ok()
-    });
+    let ties = mark_ties(outbox, &mut standing, &runs, cache);
     let board = Board {
         leaderboard: standing,
         weights: leaderboard::weights(&rows),
@@ -121,7 +124,76 @@ pub fn rebuild(outbox: &Outbox, ledger: &Ledger) -> Result<Board, OutboxError> {
         Schema::Weights,
         &board.weights,
     )?;
+    cache.replace(runs, ties);
+    cache.save()?;
     Ok(board)
+}
+
+/// A scored run, from its files or as it was the last time.
+fn run_of(outbox: &Outbox, status: &Status, cache: &BoardCache) -> Result<Run, OutboxError> {
+    let folder = outbox.submission(&status.submission_id);
+    let path = folder.join(MANIFEST);
+    let stamp = FileStamp::of(&path).map_err(crate::outbox::at(&path))?;
+    let online = FileStamp::of(&folder.join(ONLINE_FILE)).ok();
+    let accepted_at_unix_ms = Some(accepted_at(&path, status)?);
+    if let Some(known) = cache.run(&status.submission_id)
+        && known.manifest == stamp
+        && known.online == online
+        && known.row.accepted_at_unix_ms == accepted_at_unix_ms
+        && known.row.hotkey == status.hotkey
+    {
+        return Ok(known.clone());
+    }
+    let manifest = schema::read(&path, Schema::RunManifest, MAX_MANIFEST_BYTES)?;
+    let streams = manifest["measurement"]["streams"].clone();
+    // a damaged stream is no reason to stop, and nothing to hand to a decoder
+    let stream = serde_json::from_value::<StreamDigests>(streams)
+        .ok()
+        .filter(|digests| digests.check(&folder).is_ok())
+        .map(|digests| digests.online_sha256);
+    Ok(Run {
+        row: LeaderboardRow {
+            accepted_at_unix_ms,
+            ..row(&path, status, &manifest)?
+        },
+        why_not_ranked: why_not_ranked(&manifest),
+        manifest: stamp,
+        online,
+        stream,
+    })
+}
+
+/// Marks neighbours whose streams do not tell them apart, and returns what was found, by pair of streams.
+fn mark_ties(
+    outbox: &Outbox,
+    standing: &mut Leaderboard,
+    runs: &BTreeMap<String, Run>,
+    cache: &BoardCache,
+) -> BTreeMap<String, Option<bool>> {
+    let rows = &standing.rows;
+    let found: Vec<(usize, String, Option<bool>)> = ties::neighbours(rows)
+        .into_par_iter()
+        .filter_map(|neighbours| {
+            let above = rows.get(neighbours.below.checked_sub(1)?)?;
+            let below = rows.get(neighbours.below)?;
+            let stream = |row: &LeaderboardRow| runs.get(&row.submission_id)?.stream.as_deref();
+            let name = board_cache::pair(stream(above)?, stream(below)?, neighbours.offset_bpb);
+            let tied = cache.tie(&name).unwrap_or_else(|| {
+                let curve =
+                    |row: &LeaderboardRow| Curve::read(&outbox.submission(&row.submission_id)).ok();
+                ties::tied(&curve(above)?, &curve(below)?, neighbours.offset_bpb)
+            });
+            Some((neighbours.below, name, tied))
+        })
+        .collect();
+    let mut ties = BTreeMap::new();
+    for (below, name, tied) in found {
+        if let Some(row) = standing.rows.get_mut(below) {
+            row.tied_with_above = tied;
+        }
+        ties.insert(name, tied);
+    }
+    ties
 }
 
 /// Ranked runs stood behind the full wall and used one rank.
@@ -146,19 +218,12 @@ fn row(
         path: path.to_owned(),
         reason: format!("score.{name} is not a number"),
     };
-    let accepted = humantime::parse_rfc3339(&status.accepted_at)
-        .ok()
-        .and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok())
-        .ok_or_else(|| OutboxError::Unreadable {
-            path: path.to_owned(),
-            reason: "accepted_at of its status is not a time".to_owned(),
-        })?;
     let flags = score["flags"].as_array().into_iter().flatten();
     Ok(LeaderboardRow {
         rank: 0,
         submission_id: status.submission_id.clone(),
         hotkey: status.hotkey.clone(),
-        accepted_at_unix_ms: Some(accepted.as_millis() as u64),
+        accepted_at_unix_ms: None,
         scoring_version: score["schema"].as_str().unwrap_or_default().to_owned(),
         final_score: number("final_score").ok_or_else(|| missing("final_score"))?,
         prequential_bpb: Some(number("prequential_bpb").ok_or_else(|| missing("prequential_bpb"))?),
@@ -169,4 +234,16 @@ fn row(
             .collect(),
         tied_with_above: None,
     })
+}
+
+/// When a submission was accepted, in milliseconds since 1970.
+fn accepted_at(path: &Path, status: &Status) -> Result<u64, OutboxError> {
+    humantime::parse_rfc3339(&status.accepted_at)
+        .ok()
+        .and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok())
+        .map(|since| since.as_millis() as u64)
+        .ok_or_else(|| OutboxError::Unreadable {
+            path: path.to_owned(),
+            reason: "accepted_at of its status is not a time".to_owned(),
+        })
 }
