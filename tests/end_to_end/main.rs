@@ -22,6 +22,7 @@ mod outbox;
 mod past;
 mod processes;
 mod proven_corpus;
+mod prune;
 mod queue;
 mod ranks;
 mod rescore;
