@@ -5,6 +5,7 @@
 
 mod architecture;
 mod board;
+mod board_cache;
 mod compare;
 mod competitions;
 mod examine;
@@ -12,6 +13,7 @@ mod guard;
 mod ledger;
 mod measure;
 mod preflight;
+pub mod prune;
 mod publish;
 mod quarantine;
 pub mod queue;
@@ -50,6 +52,7 @@ pub use publish::{CORPUS_MANIFEST, LOG, MANIFEST};
 pub use seeds::again as seeds_again;
 pub use stop::Stop;
 
+use board_cache::BoardCache;
 use compare::{Corpus, Fault};
 use examine::Examined;
 use ledger::Ledger;
@@ -84,7 +87,8 @@ impl PipelineError {
 
 /// The two competitions of an outbox, rebuilt from its runs; and what of it could not be read. Nothing is written.
 pub fn families(config: &Config) -> Result<(Standing, Vec<String>), OutboxError> {
-    let scored = board::read(&Outbox::new(&config.outbox), &Ledger::default())?;
+    let outbox = Outbox::new(&config.outbox);
+    let scored = board::read(&outbox, &Ledger::default(), &BoardCache::open(&outbox))?;
     Ok((scored.standing(&config.competitions), scored.unreadable))
 }
 
@@ -134,6 +138,9 @@ impl Report {
 /// Archives that are examined before the next ones are opened: what bounds the memory of a large look.
 const EXAMINED_AT_ONCE: usize = 256;
 
+/// The unit of recorded times: two submissions are never accepted at the same one.
+const TICK: Duration = Duration::from_millis(1);
+
 /// What became of one file.
 enum Looked {
     Known,
@@ -150,6 +157,7 @@ pub struct Pipeline<'a> {
     progress: &'a Progress,
     outbox: Outbox,
     ledger: Ledger,
+    board: Mutex<BoardCache>,
     stop: Stop,
     /// What is held is examined again once for each start of prism, not at every look.
     looked_at_held: AtomicBool,
@@ -186,6 +194,7 @@ impl<'a> Pipeline<'a> {
         Ok(Self {
             config,
             progress,
+            board: Mutex::new(BoardCache::open(&outbox)),
             outbox,
             ledger: Ledger::default(),
             stop: Stop::default(),
@@ -197,6 +206,28 @@ impl<'a> Pipeline<'a> {
     /// Asked for, it ends the step that is under way; what that was begins again the next time.
     pub fn stop(&self) -> Stop {
         self.stop.clone()
+    }
+
+    /// Forgets what the rules name ([`prune`]), and makes the leaderboard anew where it had to go.
+    ///
+    /// # Errors
+    /// An outbox that cannot be listed or written.
+    pub fn prune(
+        &self,
+        what: prune::What,
+        rules: &prune::Rules,
+        apply: bool,
+    ) -> Result<prune::Pruned, OutboxError> {
+        let mut cache = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+        let board = self.rebuild(&mut cache)?;
+        let rows = board.leaderboard.rows.into_iter();
+        let ranked = rows.map(|row| row.submission_id).collect();
+        let now = SystemTime::now();
+        let pruned = prune::prune(&self.outbox, what, rules, &ranked, apply, now)?;
+        if apply && !pruned.removed.is_empty() {
+            self.rebuild(&mut cache)?;
+        }
+        Ok(pruned)
     }
 
     /// Whether the operator asked for something.
@@ -241,7 +272,8 @@ impl<'a> Pipeline<'a> {
 
         self.measure(&mut moved, &mut report)?;
 
-        match board::rebuild(&self.outbox, &self.ledger, &self.config.competitions) {
+        let mut cache = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.rebuild(&mut cache) {
             Ok(board) => report.board = board,
             // It is made again after the next run; what was done stays done.
             Err(error) => report.infrastructure.push(told(&error)),
@@ -251,6 +283,10 @@ impl<'a> Pipeline<'a> {
             .extend(report.board.unreadable.iter().cloned());
         report.processed = latest(moved).into_iter().map(outcome).collect();
         Ok(report)
+    }
+
+    fn rebuild(&self, cache: &mut BoardCache) -> Result<Board, OutboxError> {
+        board::rebuild(&self.outbox, &self.ledger, cache, &self.config.competitions)
     }
 
     /// What the operator asked for.
@@ -288,16 +324,21 @@ impl<'a> Pipeline<'a> {
         let bar = self.progress.examining(sources.len() as u64);
         let mut corpus = Corpus::new(self.config, &self.outbox, &self.ledger);
         let seen = Mutex::default();
+        let mut next = SystemTime::now();
         for some in sources.chunks(EXAMINED_AT_ONCE) {
             if self.stop.is_asked() {
                 report.stopped = true;
                 break;
             }
-            // Many at a time.
+            // Many at a time. Their times of acceptance differ, in the order of arrival, whichever is examined first.
+            let first = next.max(SystemTime::now());
+            let accepted_at = |place: usize| first + TICK * u32::try_from(place).unwrap_or(0);
+            next = accepted_at(some.len());
             let looked: Vec<Result<Looked, PipelineError>> = some
                 .par_iter()
-                .map(|source| {
-                    let result = self.look_at(source, &seen);
+                .enumerate()
+                .map(|(place, source)| {
+                    let result = self.look_at(source, &seen, accepted_at(place));
                     bar.inc(1);
                     result
                 })
@@ -420,6 +461,7 @@ impl<'a> Pipeline<'a> {
         &self,
         source: &Source<'_>,
         seen: &Mutex<HashSet<String>>,
+        accepted_at: SystemTime,
     ) -> Result<Looked, PipelineError> {
         // The same bytes under two names, or stored and still in the inbox, are one submission, examined once.
         let is_first = |id: &str| {
@@ -440,7 +482,7 @@ impl<'a> Pipeline<'a> {
                             return Ok(Looked::Again);
                         }
                         return Ok(Looked::Examined(Box::new(Examined {
-                            status: examine::reject_unread(&self.outbox, &oversized)?,
+                            status: examine::reject_unread(&self.outbox, &oversized, accepted_at)?,
                             accepted: None,
                             kind: Kind::Full,
                         })));
@@ -454,7 +496,7 @@ impl<'a> Pipeline<'a> {
         if !is_first(&arrival.submission_id) {
             return Ok(Looked::Again);
         }
-        let examined = examine::examine(self.config, &self.outbox, &arrival)?;
+        let examined = examine::examine(self.config, &self.outbox, &arrival, accepted_at)?;
         Ok(Looked::Examined(Box::new(examined)))
     }
 
@@ -486,6 +528,9 @@ impl<'a> Pipeline<'a> {
 
     /// Whether a submission needs nothing more. A status that cannot be read is told when it is examined.
     fn is_done(&self, submission_id: &str) -> bool {
+        if prune::is_pruned(&self.outbox, submission_id) {
+            return true;
+        }
         matches!(Status::read(&self.outbox, submission_id), Ok(Some(status)) if status.is_final() || status.is_held_by_operator())
     }
 

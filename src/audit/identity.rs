@@ -150,6 +150,9 @@ pub fn archive(folder: &Folder, documents: &Documents) -> Check {
     let name = "archive";
     let status = documents.status.as_ref();
     if !folder.has(ARCHIVE) {
+        if status.is_some_and(|status| status.pruned.iter().any(|file| file == ARCHIVE)) {
+            return Check::not_checked(name, "the operator removed the archive by `prism prune`");
+        }
         let refused = status.is_some_and(|status| {
             matches!(
                 status.state,

@@ -10,6 +10,7 @@ mod keys;
 mod output;
 mod plot;
 mod probe;
+mod prune;
 mod queue;
 mod rescore;
 mod rescore_text;
@@ -101,6 +102,8 @@ enum Command {
     Retry(queue::About),
     /// Turn a submission away that has no result yet.
     Reject(queue::About),
+    /// Forget submissions, archives or private logs by age, count or size; shows what it would do unless told to.
+    Prune(prune::Prune),
     /// Review zips or folders statically; nothing of them runs.
     Review {
         /// Zips, or folders as they would be zipped.
@@ -227,6 +230,11 @@ fn dispatch(arguments: Arguments) -> Result<u8, Complaint> {
         Command::Release(about) => ask(&global, Action::Release, &about),
         Command::Retry(about) => ask(&global, Action::Retry, &about),
         Command::Reject(about) => ask(&global, Action::Reject, &about),
+        Command::Prune(arguments) => prune::prune(
+            &load(&global, Some(&arguments.folders))?,
+            &global,
+            &arguments,
+        ),
         Command::Review {
             paths,
             source,

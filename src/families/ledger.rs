@@ -14,7 +14,8 @@ use super::structure::{Basis, family_id};
 pub const OWNERSHIP_SCHEMA: &str = "prism_ownership_event.v1";
 
 /// One ranked run.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Run {
     pub submission_id: String,
     /// As `weights.json` names owners.

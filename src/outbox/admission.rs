@@ -30,7 +30,7 @@ pub fn admit(outbox: &Outbox, status: &Status, files: &[(&str, &[u8])]) -> Resul
     let bytes = atomic::json_bytes(&path, Schema::Status, status)?;
     if status.verdict.is_some() {
         let last = (status::FILE, bytes.as_slice());
-        seal::seal(outbox, &draft, &status.submission_id, last)?;
+        seal::seal(outbox, &draft, &status.submission_id, last, &[])?;
     }
     atomic::write_unseen(&path, &bytes)?;
     atomic::sync_folder(&draft)?;

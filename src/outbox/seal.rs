@@ -17,14 +17,17 @@ const MAX_DEPTH: usize = 4;
 /// Drafts that a killed process may have left in a run folder.
 const DRAFT_PREFIXES: [&str; 2] = [atomic::DRAFT_PREFIX, ".stream-"];
 
-/// Seals a folder whose last file, `name` with `content`, is yet to be written.
+/// Seals a folder whose last file, `name` with `content`, is yet to be written, and of which the files `without` are about
+/// to go.
 pub fn seal(
     outbox: &Outbox,
     folder: &Path,
     submission_id: &str,
     (name, content): (&str, &[u8]),
+    without: &[String],
 ) -> Result<(), OutboxError> {
     let mut files = entries(folder, name)?;
+    files.retain(|file| !without.contains(&file.path));
     files.push(digest_list::entry_of(name, content));
     let signer = outbox.signer.as_deref();
     let signed_by = signer.map(|signer| signer.public().to_string());

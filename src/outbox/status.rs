@@ -107,6 +107,9 @@ pub struct Status {
     pub attempts: u32,
     #[serde(default, skip_serializing_if = "Queueing::is_default")]
     pub queue: Queueing,
+    /// Files of the folder that retention took.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pruned: Vec<String>,
     pub transitions: Vec<Transition>,
 }
 
@@ -130,6 +133,7 @@ impl Status {
             reason: None,
             attempts: 0,
             queue: Queueing::default(),
+            pruned: Vec::new(),
             transitions: vec![Transition {
                 state: State::Received,
                 at,
@@ -218,7 +222,8 @@ impl Status {
         let bytes = atomic::json_bytes(&path, Schema::Status, self)?;
         match self.state {
             State::Scored | State::Rejected | State::Failed | State::Held => {
-                seal::seal(outbox, &folder, &self.submission_id, (FILE, &bytes))?;
+                let last = (FILE, bytes.as_slice());
+                seal::seal(outbox, &folder, &self.submission_id, last, &self.pruned)?;
             }
             _ => seal::lift(&folder)?,
         }

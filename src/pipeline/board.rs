@@ -3,21 +3,25 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use rayon::prelude::*;
 use serde::Serialize;
 
+use crate::outbox::file_stamp::FileStamp;
 use crate::outbox::schema::{self, Schema};
 use crate::outbox::status::{State, Status};
 use crate::outbox::{Outbox, OutboxError, atomic};
 use crate::score::leaderboard::{self, Leaderboard, LeaderboardRow, Weights};
 use crate::score::paired::Curve;
 use crate::score::stream_digests::StreamDigests;
+use crate::score::streams::ONLINE_FILE;
 use crate::score::ties;
 
+use super::board_cache::{self, BoardCache, Run};
 use super::competitions::{self, Standing};
 use super::ledger::{Ledger, Statuses};
 use super::publish::MANIFEST;
 use crate::config::{Competitions, WeightsFrom};
-use crate::families::ledger::Run;
+use crate::families::ledger::Run as Competing;
 
 /// A manifest with its streams' figures is some tens of kilobytes.
 const MAX_MANIFEST_BYTES: u64 = 256 << 20;
@@ -59,65 +63,84 @@ pub struct Ineligible {
 /// The scored submissions of an outbox.
 #[derive(Debug, Default)]
 pub struct Scored {
-    rows: Vec<LeaderboardRow>,
-    ineligible: Vec<Ineligible>,
+    runs: BTreeMap<String, Run>,
     names: BTreeMap<String, String>,
-    digests: BTreeMap<String, StreamDigests>,
-    /// Ranked runs that have a family.
-    runs: Vec<Run>,
     pub unreadable: Vec<String>,
 }
 
 impl Scored {
-    /// The two competitions.
+    /// The two competitions, over the ranked runs.
     pub fn standing(&self, settings: &Competitions) -> Standing {
-        competitions::standing(&self.runs, settings)
+        let ranked = self
+            .runs
+            .values()
+            .filter(|run| run.why_not_ranked.is_none());
+        let competing: Vec<Competing> = ranked.filter_map(|run| run.competing.clone()).collect();
+        competitions::standing(&competing, settings)
     }
 }
 
-/// Reads all manifests of scored submissions.
-pub fn read(outbox: &Outbox, ledger: &Ledger) -> Result<Scored, OutboxError> {
-    let mut rows = Vec::new();
-    let mut runs = Vec::new();
-    let mut ineligible = Vec::new();
-    let mut names = BTreeMap::new();
-    let mut digests = BTreeMap::new();
+/// Reads the manifests of all scored submissions; those that have not changed since the last time are known from `cache`.
+pub fn read(outbox: &Outbox, ledger: &Ledger, cache: &BoardCache) -> Result<Scored, OutboxError> {
     let Statuses {
         readable,
-        mut unreadable,
+        unreadable,
     } = ledger.statuses(outbox)?;
-    for status in readable {
-        if status.state != State::Scored {
-            continue;
-        }
-        let path = outbox.submission(&status.submission_id).join(MANIFEST);
-        let read = schema::read(&path, Schema::RunManifest, MAX_MANIFEST_BYTES)
-            .and_then(|manifest| Ok((row(&path, &status, &manifest)?, manifest)));
-        let (row, manifest) = match read {
-            Ok(read) => read,
+    let mut scored = Scored {
+        unreadable,
+        ..Scored::default()
+    };
+    let read: Vec<(Status, Result<Run, OutboxError>)> = readable
+        .into_par_iter()
+        .filter(|status| status.state == State::Scored)
+        .map(|status| {
+            let run = run_of(outbox, &status, cache);
+            (status, run)
+        })
+        .collect();
+    for (status, run) in read {
+        let run = match run {
+            Ok(run) => run,
             Err(error) => {
-                unreadable.push(format!("{error} ({})", error.hint()));
+                let problem = format!("{error} ({})", error.hint());
+                scored.unreadable.push(problem);
                 continue;
             }
         };
-        names.insert(status.submission_id.clone(), status.name.clone());
-        let streams = manifest["measurement"]["streams"].clone();
-        if let Ok(streams) = serde_json::from_value::<StreamDigests>(streams) {
-            digests.insert(status.submission_id.clone(), streams);
-        }
-        match why_not_ranked(&manifest) {
-            None => {
-                match competitions::run_of(&status, &row, &manifest) {
-                    Ok(run) => runs.extend(run),
-                    Err(error) => unreadable.push(format!("{}: {error}", path.display())),
-                }
-                rows.push(row);
-            }
+        scored.unreadable.extend(run.why_not_competing.clone());
+        scored
+            .names
+            .insert(status.submission_id.clone(), status.name);
+        scored.runs.insert(status.submission_id, run);
+    }
+    Ok(scored)
+}
+
+/// Writes `leaderboard.json`, `weights.json` and what the two competitions came to.
+pub fn rebuild(
+    outbox: &Outbox,
+    ledger: &Ledger,
+    cache: &mut BoardCache,
+    settings: &Competitions,
+) -> Result<Board, OutboxError> {
+    let scored = read(outbox, ledger, cache)?;
+    let competitions = scored.standing(settings);
+    competitions::write(outbox, &competitions)?;
+    let Scored {
+        runs,
+        names,
+        unreadable,
+    } = scored;
+    let mut rows = Vec::new();
+    let mut ineligible = Vec::new();
+    for run in runs.values() {
+        match &run.why_not_ranked {
+            None => rows.push(run.row.clone()),
             Some(why) => ineligible.push(Ineligible {
-                submission_id: row.submission_id,
-                prequential_bpb: row.prequential_bpb,
-                final_score: row.final_score,
-                why,
+                submission_id: run.row.submission_id.clone(),
+                prequential_bpb: run.row.prequential_bpb,
+                final_score: run.row.final_score,
+                why: why.clone(),
             }),
         }
     }
@@ -126,40 +149,8 @@ pub fn read(outbox: &Outbox, ledger: &Ledger) -> Result<Scored, OutboxError> {
             .total_cmp(&a.final_score)
             .then_with(|| a.submission_id.cmp(&b.submission_id))
     });
-    Ok(Scored {
-        rows,
-        ineligible,
-        names,
-        digests,
-        runs,
-        unreadable,
-    })
-}
-
-/// Writes `leaderboard.json`, `weights.json` and what the two competitions came to.
-pub fn rebuild(
-    outbox: &Outbox,
-    ledger: &Ledger,
-    settings: &Competitions,
-) -> Result<Board, OutboxError> {
-    let scored = read(outbox, ledger)?;
-    let competitions = scored.standing(settings);
-    competitions::write(outbox, &competitions)?;
-    let Scored {
-        rows,
-        ineligible,
-        names,
-        digests,
-        unreadable,
-        ..
-    } = scored;
     let mut standing = leaderboard::leaderboard(&rows);
-    ties::mark(&mut standing, |row| {
-        let folder = outbox.submission(&row.submission_id);
-        // a damaged stream is no reason to stop, and nothing to hand to a decoder
-        digests.get(&row.submission_id)?.check(&folder).ok()?;
-        Curve::read(&folder).ok()
-    });
+    let ties = mark_ties(outbox, &mut standing, &runs, cache);
     let board = Board {
         leaderboard: standing,
         weights: match settings.weights {
@@ -183,7 +174,85 @@ pub fn rebuild(
         Schema::Weights,
         &board.weights,
     )?;
+    cache.replace(runs, ties);
+    cache.save()?;
     Ok(board)
+}
+
+/// A scored run, from its files or as it was the last time.
+fn run_of(outbox: &Outbox, status: &Status, cache: &BoardCache) -> Result<Run, OutboxError> {
+    let folder = outbox.submission(&status.submission_id);
+    let path = folder.join(MANIFEST);
+    let stamp = FileStamp::of(&path).map_err(crate::outbox::at(&path))?;
+    let online = FileStamp::of(&folder.join(ONLINE_FILE)).ok();
+    let accepted_at_unix_ms = Some(accepted_at(&path, status)?);
+    if let Some(known) = cache.run(&status.submission_id)
+        && known.manifest == stamp
+        && known.online == online
+        && known.row.accepted_at_unix_ms == accepted_at_unix_ms
+        && known.row.hotkey == status.hotkey
+    {
+        let mut known = known.clone();
+        if let Some(competing) = &mut known.competing {
+            competing.concluded_at = competitions::concluded_at(status);
+        }
+        return Ok(known);
+    }
+    let manifest = schema::read(&path, Schema::RunManifest, MAX_MANIFEST_BYTES)?;
+    let streams = manifest["measurement"]["streams"].clone();
+    // a damaged stream is no reason to stop, and nothing to hand to a decoder
+    let stream = serde_json::from_value::<StreamDigests>(streams)
+        .ok()
+        .filter(|digests| digests.check(&folder).is_ok())
+        .map(|digests| digests.online_sha256);
+    let row = LeaderboardRow {
+        accepted_at_unix_ms,
+        ..row(&path, status, &manifest)?
+    };
+    let competing = competitions::run_of(status, &row, &manifest)
+        .map_err(|error| format!("{}: {error}", path.display()));
+    Ok(Run {
+        row,
+        why_not_competing: competing.as_ref().err().cloned(),
+        competing: competing.ok().flatten(),
+        why_not_ranked: why_not_ranked(&manifest),
+        manifest: stamp,
+        online,
+        stream,
+    })
+}
+
+/// Marks neighbours whose streams do not tell them apart, and returns what was found, by pair of streams.
+fn mark_ties(
+    outbox: &Outbox,
+    standing: &mut Leaderboard,
+    runs: &BTreeMap<String, Run>,
+    cache: &BoardCache,
+) -> BTreeMap<String, Option<bool>> {
+    let rows = &standing.rows;
+    let found: Vec<(usize, String, Option<bool>)> = ties::neighbours(rows)
+        .into_par_iter()
+        .filter_map(|neighbours| {
+            let above = rows.get(neighbours.below.checked_sub(1)?)?;
+            let below = rows.get(neighbours.below)?;
+            let stream = |row: &LeaderboardRow| runs.get(&row.submission_id)?.stream.as_deref();
+            let name = board_cache::pair(stream(above)?, stream(below)?, neighbours.offset_bpb);
+            let tied = cache.tie(&name).unwrap_or_else(|| {
+                let curve =
+                    |row: &LeaderboardRow| Curve::read(&outbox.submission(&row.submission_id)).ok();
+                ties::tied(&curve(above)?, &curve(below)?, neighbours.offset_bpb)
+            });
+            Some((neighbours.below, name, tied))
+        })
+        .collect();
+    let mut ties = BTreeMap::new();
+    for (below, name, tied) in found {
+        if let Some(row) = standing.rows.get_mut(below) {
+            row.tied_with_above = tied;
+        }
+        ties.insert(name, tied);
+    }
+    ties
 }
 
 /// Ranked runs stood behind the full wall and used one rank.
@@ -208,19 +277,12 @@ fn row(
         path: path.to_owned(),
         reason: format!("score.{name} is not a number"),
     };
-    let accepted = humantime::parse_rfc3339(&status.accepted_at)
-        .ok()
-        .and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok())
-        .ok_or_else(|| OutboxError::Unreadable {
-            path: path.to_owned(),
-            reason: "accepted_at of its status is not a time".to_owned(),
-        })?;
     let flags = score["flags"].as_array().into_iter().flatten();
     Ok(LeaderboardRow {
         rank: 0,
         submission_id: status.submission_id.clone(),
         hotkey: status.hotkey.clone(),
-        accepted_at_unix_ms: Some(accepted.as_millis() as u64),
+        accepted_at_unix_ms: None,
         scoring_version: score["schema"].as_str().unwrap_or_default().to_owned(),
         final_score: number("final_score").ok_or_else(|| missing("final_score"))?,
         prequential_bpb: Some(number("prequential_bpb").ok_or_else(|| missing("prequential_bpb"))?),
@@ -231,4 +293,16 @@ fn row(
             .collect(),
         tied_with_above: None,
     })
+}
+
+/// When a submission was accepted, in milliseconds since 1970.
+fn accepted_at(path: &Path, status: &Status) -> Result<u64, OutboxError> {
+    humantime::parse_rfc3339(&status.accepted_at)
+        .ok()
+        .and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok())
+        .map(|since| since.as_millis() as u64)
+        .ok_or_else(|| OutboxError::Unreadable {
+            path: path.to_owned(),
+            reason: "accepted_at of its status is not a time".to_owned(),
+        })
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::board;
+use super::board_cache::BoardCache;
 use super::ledger::Ledger;
 use crate::config::Competitions;
 use crate::families::ledger::{self, Baseline, Event, Family, Run, TRAINING, Threshold};
@@ -92,12 +93,11 @@ pub fn run_of(
     };
     let score = components::measured(manifest)?;
     let kind = architecture["kind"].as_str();
-    let concluded = status.transitions.last().map(|last| last.at.clone());
     Ok(Some(Run {
         submission_id: status.submission_id.clone(),
         owner: owner(row),
         accepted_at: status.accepted_at.clone(),
-        concluded_at: concluded.unwrap_or_else(|| status.accepted_at.clone()),
+        concluded_at: concluded_at(status),
         claims_training: kind != Some("architecture_only"),
         claims_architecture: kind != Some("training_for_arch"),
         structure_digest,
@@ -109,6 +109,12 @@ pub fn run_of(
         q_recipe: score.q_recipe,
         q_recipe_std: score.q_recipe_std,
     }))
+}
+
+/// When a submission came to its verdict, RFC 3339.
+pub fn concluded_at(status: &Status) -> String {
+    let concluded = status.transitions.last().map(|last| &last.at);
+    concluded.unwrap_or(&status.accepted_at).clone()
 }
 
 /// Writes both files; unchanged ones are left alone.
@@ -136,7 +142,8 @@ pub fn write(outbox: &Outbox, standing: &Standing) -> Result<(), OutboxError> {
 
 /// Digest of the structure of the family with this id, if there is one.
 pub fn target(outbox: &Outbox, architecture_id: &str) -> Result<Option<String>, OutboxError> {
-    let standing = board::read(outbox, &Ledger::default())?.standing(&Competitions::default());
+    let scored = board::read(outbox, &Ledger::default(), &BoardCache::open(outbox))?;
+    let standing = scored.standing(&Competitions::default());
     let families = standing.file.families.into_iter();
     let mut found = families.filter(|family| family.family == architecture_id);
     Ok(found.next().map(|family| family.structure_digest))

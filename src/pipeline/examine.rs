@@ -66,6 +66,7 @@ pub fn examine(
     config: &Config,
     outbox: &Outbox,
     arrival: &Arrival,
+    accepted_at: SystemTime,
 ) -> Result<Examined, OutboxError> {
     let folder = outbox.submission(&arrival.submission_id);
     let settings_path = folder.join(recorded::FILE);
@@ -79,7 +80,7 @@ pub fn examine(
         None => {
             let id = &arrival.submission_id;
             let sha256 = Some(arrival.sha256.as_str());
-            let status = Status::new(id, &arrival.name, sha256, SystemTime::now());
+            let status = Status::new(id, &arrival.name, sha256, accepted_at);
             let files = [(ARCHIVE, &*arrival.bytes), (recorded::FILE, &settings)];
             admission::admit(outbox, &status, &files)?;
             status
@@ -230,8 +231,11 @@ fn judge(
 }
 
 /// Rejects a file that is too large to be read at all.
-pub fn reject_unread(outbox: &Outbox, oversized: &Oversized) -> Result<Status, OutboxError> {
-    let now = SystemTime::now();
+pub fn reject_unread(
+    outbox: &Outbox,
+    oversized: &Oversized,
+    now: SystemTime,
+) -> Result<Status, OutboxError> {
     let mut status = Status::new(&oversized.submission_id, &oversized.name, None, now);
     let reason = Reason {
         rule_id: "prism:archive-too-large".to_owned(),

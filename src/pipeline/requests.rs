@@ -331,13 +331,16 @@ mod tests {
         status
     }
 
+    /// States after `received`, rule of the reason, request, and what comes of it.
+    type Case<'a> = (&'a [State], Option<&'a str>, Action, Result<State, &'a str>);
+
     #[test]
     fn requests_by_state() {
         use Action::{Hold, Reject, Release, Retry};
         use State::{Bundled, Failed, Held, Measuring, Received, Rejected, Reviewed, Scored};
         let waits = [Bundled, Reviewed];
         let parked = [Bundled, Reviewed, Held];
-        let cases: &[(&[State], Option<&str>, Action, Result<State, &str>)] = &[
+        let cases: &[Case<'_>] = &[
             (&waits, None, Hold, Ok(Held)),
             (&[Bundled, Reviewed, Measuring], None, Hold, Ok(Held)),
             (&parked, Some(HELD_BY_OPERATOR), Hold, Err("held already")),

@@ -3,6 +3,34 @@
 use super::leaderboard::{Leaderboard, LeaderboardRow};
 use super::paired::{Curve, difference};
 
+/// Two neighbours of a leaderboard that can be compared.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Neighbours {
+    /// Place of the lower one among the rows.
+    pub below: usize,
+    /// What the upper one's code costs more, bits per byte.
+    pub offset_bpb: f64,
+}
+
+/// The neighbours under the rules of v3 whose scores are above zero.
+pub fn neighbours(rows: &[LeaderboardRow]) -> Vec<Neighbours> {
+    let pairs = rows.windows(2).enumerate();
+    pairs
+        .filter_map(|(above, pair)| {
+            let [upper, lower] = pair else { return None };
+            Some(Neighbours {
+                below: above + 1,
+                offset_bpb: code_bpb(upper)? - code_bpb(lower)?,
+            })
+        })
+        .collect()
+}
+
+/// Whether two streams are not told apart ([`mark`]).
+pub fn tied(above: &Curve, below: &Curve, offset_bpb: f64) -> Option<bool> {
+    difference(above, below, offset_bpb).map(|difference| !difference.is_significant())
+}
+
 /// Marks each row that is compared with the one above it: tied when the 95 % interval of their difference in two-part
 /// bits per byte ([`difference`]) has zero in it. `curve` gives a row's stream; rows without one, under other rules than
 /// v3, or with a score of zero are not compared. Ranks do not change.
@@ -11,10 +39,7 @@ pub fn mark(leaderboard: &mut Leaderboard, curve: impl Fn(&LeaderboardRow) -> Op
     for row in &mut leaderboard.rows {
         let here = code_bpb(row).zip(curve(row));
         row.tied_with_above = match (&above, &here) {
-            (Some((code_above, above)), Some((code, here))) => {
-                difference(above, here, code_above - code)
-                    .map(|difference| !difference.is_significant())
-            }
+            (Some((code_above, above)), Some((code, here))) => tied(above, here, code_above - code),
             _ => None,
         };
         above = here;

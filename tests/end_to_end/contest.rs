@@ -107,7 +107,7 @@ impl Contest {
             "held_out": {"val_bytes": corpus::VAL_BYTES, "train_tail_bytes": 4_000},
             "run": {
                 "python": repository().join(".venv/bin/python"),
-                "threads": 1, "referee_threads": 1, "build_s": 20, "predict_s": 20,
+                "threads": 1, "referee_threads": 1, "build_s": 20, "predict_s": 20, "retry_after_s": 0,
             },
             // each replay is a process of its own; the tests of snapshots ask for some
             "audit": {"snapshots": 0},

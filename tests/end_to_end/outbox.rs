@@ -134,12 +134,13 @@ pub fn public_files(outbox: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Path, inode, time of the last change and content of every file, hidden ones included.
+/// Path, inode, time of the last change and content of every file, hidden ones included; but for the lock, which names its
+/// last holder.
 pub fn snapshot(outbox: &Path) -> BTreeMap<PathBuf, (u64, i64, i64, Vec<u8>)> {
     walkdir::WalkDir::new(outbox)
         .into_iter()
         .map(Result::unwrap)
-        .filter(|entry| entry.file_type().is_file())
+        .filter(|entry| entry.file_type().is_file() && entry.file_name() != ".lock")
         .map(|entry| {
             let metadata = entry.metadata().unwrap();
             let content = fs::read(entry.path()).unwrap();

@@ -97,8 +97,8 @@ impl Run {
     pub fn seal_again(&self) {
         let content = std::fs::read(self.folder.join("status.json")).unwrap();
         let last = ("status.json", &content[..]);
-        crate::outbox::seal::seal(&self.outbox, &self.folder, &self.status.submission_id, last)
-            .unwrap();
+        let id = &self.status.submission_id;
+        crate::outbox::seal::seal(&self.outbox, &self.folder, id, last, &[]).unwrap();
     }
 }
 
