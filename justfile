@@ -87,7 +87,7 @@ bench-tokenizers *arguments: build
     .venv-tokenizers/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-bench.txt
     .venv-tokenizers/bin/python scripts/bench_tokenizers.py "$@"
 
-# Static review against the bare parse of the same sources, on one core and on all; `ROUNDS ZIPS`.
+# Static review against the bare parse of the same sources, on one core and on all; `[--stages] [ROUNDS] [ZIPS]`.
 bench-review *arguments: build
     cargo bench --locked --profile dev --bench review -- "$@"
 

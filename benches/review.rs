@@ -1,8 +1,9 @@
-//! Speed of the static review, in one run on the same files. `just bench-review [ROUNDS] [ZIPS]`.
+//! Speed of the static review, in one run on the same files. `just bench-review [--stages] [ROUNDS] [ZIPS]`.
 //!
 //! Per core: the whole review of a zip (unzip, decode, parse, rules, digest, fingerprints, comparison with earlier
 //! submissions) against the bare rustpython-parser parse of the same sources; for scale, CPython's `ast.parse` with one
-//! `ast.walk`. Then the same work on all cores, and `prism review` on many zips in one command.
+//! `ast.walk`. Then the same work on all cores, each against the bare parse on as many, and `prism review` on many zips
+//! in one command. `--stages` says instead where the time of a review goes.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -14,6 +15,7 @@ use prism::bundle::{self, Bundle, Limits};
 use prism::config::Config;
 use prism::duplicates::{Earlier, Index, Newcomer, Thresholds, check};
 use prism::pipeline::review_of;
+use prism::review::{self, Roles};
 use rayon::prelude::*;
 
 const FOLDERS: [&str; 7] = [
@@ -92,6 +94,11 @@ fn whole(config: &Config, index: &Index, subject: &Subject) {
 }
 
 fn main() {
+    // as `prism review` does it
+    review::on_workers(run);
+}
+
+fn run() {
     let mut arguments = std::env::args()
         .skip(1)
         .filter_map(|argument| argument.parse::<usize>().ok());
@@ -99,6 +106,10 @@ fn main() {
     let zips = arguments.next().unwrap_or(10_000);
     let config = Config::default();
     let subjects = subjects();
+    if std::env::args().any(|argument| argument == "--stages") {
+        stages(&subjects, rounds);
+        return;
+    }
     let mut index = Index::default();
     let other = review_of(&config, &open(&subjects[subjects.len() - 1].zip)).fingerprints;
     for number in 0..EARLIER {
@@ -132,7 +143,6 @@ fn main() {
         speed(all_parse),
         speed(all_whole)
     );
-    phases(&subjects, rounds);
     cpython(&subjects, rounds);
     cores(&config, &index, &subjects);
     if zips > 0 {
@@ -141,36 +151,47 @@ fn main() {
 }
 
 /// Where the time goes, as sums over all subjects.
-fn phases(subjects: &[Subject], rounds: usize) {
-    let bundles: Vec<Bundle> = subjects.iter().map(|subject| open(&subject.zip)).collect();
-    let roles = |bundle: &Bundle| -> [(String, String); 2] {
-        [&bundle.architecture, &bundle.training]
-            .map(|entry| (entry.path.clone(), entry.symbol.clone()))
+fn stages(subjects: &[Subject], rounds: usize) {
+    let mut sums: Vec<(&'static str, Duration)> = Vec::new();
+    let mut add = |place: usize, stage: &'static str, took: Duration| match sums.get_mut(place) {
+        Some((_, sum)) => *sum += took,
+        None => sums.push((stage, took)),
     };
-    let sum = |work: &dyn Fn(&Subject, &Bundle)| -> Duration {
-        subjects
-            .iter()
-            .zip(&bundles)
-            .map(|(subject, bundle)| fastest(rounds, || work(subject, bundle)))
-            .sum()
-    };
-    let unzip = sum(&|subject, _| {
-        black_box(open(&subject.zip));
-    });
-    let digests = sum(&|_, bundle| {
-        black_box(prism::review::ast_digests(&bundle.files));
-    });
-    let fingerprints = sum(&|_, bundle| {
-        let [architecture, training] = roles(bundle);
-        let roles = prism::review::Roles {
-            architecture: (&architecture.0, &architecture.1),
-            training: (&training.0, &training.1),
+    for subject in subjects {
+        let unzip = fastest(rounds, || {
+            black_box(open(&subject.zip));
+        });
+        add(0, "unzip", unzip);
+        let bundle = open(&subject.zip);
+        let roles = Roles {
+            architecture: (&bundle.architecture.path, &bundle.architecture.symbol),
+            training: (&bundle.training.path, &bundle.training.symbol),
         };
-        black_box(prism::review::fingerprints(&bundle.files, &roles));
-    });
-    println!(
-        "  of it: unzip {unzip:.1?}; decode, parse and digest {digests:.1?}; decode, parse, graph and fingerprints {fingerprints:.1?}"
-    );
+        let mut best: Vec<(&'static str, Duration)> = Vec::new();
+        for _ in 0..rounds.max(1) {
+            let took = review::stages(&bundle.files, &roles).expect("readable files");
+            if best.is_empty() {
+                best = took;
+            } else {
+                for ((_, least), (_, took)) in best.iter_mut().zip(took) {
+                    *least = took.min(*least);
+                }
+            }
+        }
+        for (place, (stage, took)) in best.into_iter().enumerate() {
+            add(place + 1, stage, took);
+        }
+    }
+    let whole: Duration = sums.iter().map(|(_, took)| *took).sum();
+    for (stage, took) in &sums {
+        let share = 100.0 * took.as_secs_f64() / whole.as_secs_f64();
+        println!("  {stage:20} {took:8.1?}  {share:4.1} %");
+    }
+    let parse: Duration = subjects
+        .iter()
+        .map(|subject| fastest(rounds, || parse(subject)))
+        .sum();
+    println!("  together {whole:.1?}; the bare parse {parse:.1?}");
 }
 
 /// The same sources through CPython.
@@ -196,30 +217,33 @@ fn cpython(subjects: &[Subject], rounds: usize) {
     }
 }
 
-/// Reviews in a second on one core and on all.
+/// Reviews in a second on one core and on all, and how much faster the bare parse gets by as many.
 fn cores(config: &Config, index: &Index, subjects: &[Subject]) {
     let available = std::thread::available_parallelism().map_or(1, usize::from);
     let jobs: Vec<&Subject> = subjects.iter().cycle().take(1_400).collect();
-    let mut single = 0.0;
+    let mut single = [0.0; 2];
     let mut threads = 1;
     loop {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
+            .stack_size(review::WORKER_STACK_BYTES)
             .build()
             .expect("threads");
-        let took = fastest(3, || {
-            pool.install(|| {
-                jobs.par_iter()
-                    .for_each(|subject| whole(config, index, subject));
+        let rate = |work: &(dyn Fn(&Subject) + Sync)| {
+            let took = fastest(3, || {
+                pool.install(|| jobs.par_iter().for_each(|subject| work(subject)));
             });
-        });
-        let rate = jobs.len() as f64 / took.as_secs_f64();
+            jobs.len() as f64 / took.as_secs_f64()
+        };
+        let rates = [rate(&|subject| whole(config, index, subject)), rate(&parse)];
         if threads == 1 {
-            single = rate;
+            single = rates;
         }
         println!(
-            "{threads} threads: {rate:.0} reviews/s, {:.2} x",
-            rate / single
+            "{threads} threads: {:.0} reviews/s, {:.2} x one thread; the bare parse {:.2} x",
+            rates[0],
+            rates[0] / single[0],
+            rates[1] / single[1]
         );
         if threads >= available {
             break;

@@ -89,7 +89,7 @@ class Contest:
         }
         for key, value in settings:
             section, name = key.split(".")
-            config.setdefault(section, {})[name] = int(value)
+            config.setdefault(section, {})[name] = int(value) if value.isdigit() else value
         return config
 
     def digests(self) -> dict:

@@ -19,8 +19,8 @@ use crate::bundle;
 use crate::review::DistributedPolicy;
 use environment::overlay;
 pub use sections::{
-    Audit, Budget, Contest, Corpus, Device, Duplicates, HeldOut, Intake, Isolation, Keys, Order,
-    Quarantine, Review, Run, Sandbox,
+    Audit, Budget, Competitions, Contest, Corpus, Device, Duplicates, HeldOut, Intake, Isolation,
+    Keys, Order, Quarantine, Review, Run, Sandbox, Target, Told, TransportSetting, WeightsFrom,
 };
 
 /// Everything an operator can set.
@@ -44,6 +44,10 @@ pub struct Config {
     pub audit: Audit,
     pub keys: Keys,
     pub quarantine: Quarantine,
+    pub competitions: Competitions,
+    /// What a command tells the runs that it makes; no file sets it.
+    #[serde(skip)]
+    pub told: Told,
 }
 
 /// What is wrong with the configuration.

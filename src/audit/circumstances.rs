@@ -6,14 +6,14 @@ use super::documents::Documents;
 use super::folder::Folder;
 use super::replay::differences;
 use super::report::Check;
-use super::{Standards, manifest_of};
+use super::{Standards, manifest_of, transport};
 use crate::config::recorded;
 use crate::dataset::tokenizer::BYTES;
 use crate::digest::file_digest;
 use crate::pipeline::{CORPUS_MANIFEST, MANIFEST};
 use crate::referee::runner_files::runner_digest;
 
-/// The checks `settings`, `corpus`, `probes`, `runner`, `referee`, `prism` and `tokenizer`.
+/// The checks `settings`, `corpus`, `probes`, `transport`, `runner`, `referee`, `prism` and `tokenizer`.
 pub fn check(folder: &Folder, documents: &Documents, standards: &Standards<'_>) -> Vec<Check> {
     let manifest = match manifest_of("settings", folder, documents) {
         Ok(manifest) => manifest,
@@ -23,6 +23,7 @@ pub fn check(folder: &Folder, documents: &Documents, standards: &Standards<'_>) 
         settings(folder, documents, manifest),
         corpus(folder, documents, manifest),
         probes(manifest),
+        transport::check(manifest),
         program("runner", manifest, Some(runner_digest())),
         program("referee", manifest, standards.referee_sha256.clone()),
         program("prism", manifest, standards.prism_sha256.clone()),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::report::{Check, shown};
 use crate::config::recorded;
 use crate::outbox::status;
-use crate::pipeline::{ARCHIVE, CORPUS_MANIFEST, LOG, MANIFEST};
+use crate::pipeline::{ARCHIVE, CORPUS_MANIFEST, LOG, MANIFEST, STRUCTURE};
 use crate::score::streams::{HELDOUT_FILE, ONLINE_FILE};
 use crate::signing::digest_list::{self, Entry, entry_of_file, open_regular};
 use crate::signing::signature;
@@ -17,12 +17,13 @@ pub const GRAPH: &str = "architecture_graph.json";
 pub const METADATA: &str = "architecture_metadata.json";
 
 /// Names that prism gives to files of a run folder.
-const KNOWN: [&str; 13] = [
+const KNOWN: [&str; 14] = [
     status::FILE,
     ARCHIVE,
     REVIEW,
     GRAPH,
     METADATA,
+    STRUCTURE,
     LOG,
     ONLINE_FILE,
     HELDOUT_FILE,

@@ -8,7 +8,7 @@ use super::documents::Documents;
 use super::folder::Folder;
 use super::identity::MAX_ARCHIVE_BYTES;
 use super::report::{Reexecution, ReexecutionResult, shown};
-use crate::config::{Config, Order, Quarantine};
+use crate::config::{Config, Order, Quarantine, Target};
 use crate::dataset::manifest::Corpus;
 use crate::intake::submission_id;
 use crate::outbox::status::{State, Status};
@@ -58,6 +58,11 @@ fn attempt(path: &Path, config: &Config, progress: &Progress) -> Result<Reexecut
     let order_key = manifest.and_then(|manifest| manifest["referee"]["order"]["key"].as_str());
     config_again.corpus.order = order_key.map_or(Order::File, |_| Order::Keyed);
     config_again.corpus.order_key = order_key.map(str::to_owned);
+    // the family that a training is for is in an outbox that is not here
+    let structure = manifest.map(|manifest| &manifest["architecture"]["structure"]["digest"]);
+    if let Some(digest) = structure.and_then(|digest| digest.as_str()) {
+        config_again.told.target = Target::Is(digest.to_owned());
+    }
     same_corpus(&folder, config)?;
 
     let archive = folder.read(ARCHIVE, MAX_ARCHIVE_BYTES)?;

@@ -51,6 +51,8 @@ impl Allowance {
 pub(super) struct Unpacker<'a> {
     archive: &'a [u8],
     decoder: zip::ZipArchive<Cursor<&'a [u8]>>,
+    /// Its window serves one member after the other.
+    inflater: Option<DeflateDecoder<&'a [u8]>>,
     allowance: Allowance,
     unpacked_bytes: u64,
 }
@@ -72,6 +74,7 @@ impl<'a> Unpacker<'a> {
         Ok(Self {
             archive,
             decoder,
+            inflater: None,
             allowance,
             unpacked_bytes: 0,
         })
@@ -108,7 +111,13 @@ impl<'a> Unpacker<'a> {
         drop(source);
         let packed = self.packed(member)?;
         let mut inflated = match member.method {
-            DEFLATED => Some(DeflateDecoder::new(packed)),
+            DEFLATED => {
+                let inflater = self
+                    .inflater
+                    .get_or_insert_with(|| DeflateDecoder::new(packed));
+                inflater.reset(packed);
+                Some(inflater)
+            }
             _ => None,
         };
         let mut stored = packed;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::error::{BundleError, ManifestPlace, shown};
+use super::kind::{Kind, KindFault};
 use super::manifest_guard;
 
 const FILE_NAMES: [&str; 2] = ["prism.yaml", "prism.yml"];
@@ -15,10 +16,10 @@ const MAX_REASON_CHARACTERS: usize = 300;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Manifest {
-    /// `full`, or absent. The earlier contract had more kinds, which are not accepted here.
+    /// `full`, `architecture_only` or `training_for_arch`; absent: `full`. See [`super::Kind`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// Family that the architecture belongs to, in the author's words.
+    /// For `training_for_arch` the id of the family that is trained; for others the author's words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub architecture_id: Option<String>,
     /// Title of the submission.
@@ -97,11 +98,11 @@ pub(super) fn find(files: &BTreeMap<String, Vec<u8>>) -> Result<Option<Source<'_
     }
 }
 
-/// Reads the manifest.
+/// Reads the manifest, and what kind of submission it makes of the bundle.
 ///
 /// # Errors
-/// [`BundleError::Manifest`] with line and column, or [`BundleError::Kind`].
-pub(super) fn read(source: &Source<'_>) -> Result<Manifest, BundleError> {
+/// [`BundleError::Manifest`] with line and column, or [`BundleError::MissingTarget`].
+pub(super) fn read(source: &Source<'_>) -> Result<(Manifest, Kind), BundleError> {
     let text = manifest_guard::check(source.bytes)
         .map_err(|refusal| refused(source.path, refusal.place, refusal.reason))?;
     let manifest: Option<Manifest> = serde_yaml::from_str(text).map_err(|error| {
@@ -109,19 +110,19 @@ pub(super) fn read(source: &Source<'_>) -> Result<Manifest, BundleError> {
         refused(source.path, place, reason)
     })?;
     let manifest = manifest.unwrap_or_default();
-    match manifest.kind.as_deref() {
-        None | Some("full") => {}
-        Some(kind @ ("architecture_only" | "training_for_arch")) => {
-            return Err(BundleError::Kind {
-                path: source.path.to_owned(),
-                got: kind.to_owned(),
-            });
+    let (kind, id) = (&manifest.kind, &manifest.architecture_id);
+    let kind = Kind::of(kind.as_deref(), id.as_deref()).map_err(|fault| match fault {
+        KindFault::MissingTarget => BundleError::MissingTarget {
+            path: source.path.to_owned(),
+        },
+        KindFault::Unknown => {
+            let got = shown(kind.as_deref().unwrap_or_default().as_bytes());
+            let reason = format!(
+                "kind: got {got}, expected \"full\", \"architecture_only\" or \"training_for_arch\""
+            );
+            refused(source.path, last_place_of(text, "kind"), reason)
         }
-        Some(kind) => {
-            let reason = format!("kind: got {}, expected \"full\"", shown(kind.as_bytes()));
-            return Err(refused(source.path, last_place_of(text, "kind"), reason));
-        }
-    }
+    })?;
     if let Some(tokenizer) = &manifest.tokenizer
         && !is_name(tokenizer)
     {
@@ -135,7 +136,7 @@ pub(super) fn read(source: &Source<'_>) -> Result<Manifest, BundleError> {
             reason,
         ));
     }
-    Ok(manifest)
+    Ok((manifest, kind))
 }
 
 /// The last line that begins with the key, as column the key's own; the whole file if there is none (`{kind: x}`).

@@ -8,6 +8,7 @@ mod error;
 mod faults;
 mod fields;
 mod inflate;
+mod kind;
 mod local_headers;
 mod manifest;
 mod manifest_guard;
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 pub use error::{BundleError, ManifestPlace, PathFault, Role, StructureFault};
+pub use kind::Kind;
 pub use manifest::{Manifest, Section};
 pub use pack::pack;
 
@@ -57,6 +59,8 @@ pub struct Bundle {
     pub ignored: Vec<String>,
     /// prism.yaml as it was written; empty when there is none.
     pub manifest: Manifest,
+    /// What it claims.
+    pub kind: Kind,
     /// Defines the model.
     pub architecture: EntryPoint,
     /// Trains it.
@@ -127,9 +131,9 @@ pub fn open(archive: &[u8], limits: &Limits) -> Result<Bundle, BundleError> {
     let (files, top_folder) = without_top_folder(unpacked);
 
     let source = manifest::find(&files)?;
-    let manifest = source
+    let (manifest, kind) = source
         .as_ref()
-        .map_or(Ok(Manifest::default()), manifest::read)?;
+        .map_or(Ok((Manifest::default(), Kind::Full)), manifest::read)?;
     let manifest_path = source.map_or("prism.yaml", |source| source.path);
     let (architecture, training) = roles::resolve(&files, &manifest, manifest_path)?;
     Ok(Bundle {
@@ -141,6 +145,7 @@ pub fn open(archive: &[u8], limits: &Limits) -> Result<Bundle, BundleError> {
         top_folder,
         ignored,
         manifest,
+        kind,
         architecture,
         training,
     })

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::duplicates::DuplicatePolicy;
+use crate::families::pools::Pools;
 
 impl Default for Config {
     fn default() -> Self {
@@ -21,6 +22,8 @@ impl Default for Config {
             audit: Audit::default(),
             keys: Keys::default(),
             quarantine: Quarantine::default(),
+            competitions: Competitions::default(),
+            told: Told::default(),
         }
     }
 }
@@ -106,6 +109,7 @@ impl Default for Run {
             predict_s: 120,
             evaluate_s: 600,
             max_attempts: 3,
+            retry_after_s: 60,
         }
     }
 }
@@ -114,6 +118,7 @@ impl Default for Sandbox {
     fn default() -> Self {
         Self {
             isolation: Isolation::Bwrap,
+            image: None,
             memory_bytes: 8 << 30,
             processes: 512,
             open_files: 1_024,
@@ -135,6 +140,17 @@ impl Default for Quarantine {
     }
 }
 
+impl Default for Competitions {
+    fn default() -> Self {
+        let pools = Pools::default();
+        Self {
+            weights: WeightsFrom::Single,
+            architecture: pools.architecture,
+            training: pools.training,
+        }
+    }
+}
+
 impl Default for Audit {
     fn default() -> Self {
         Self {
@@ -143,6 +159,9 @@ impl Default for Audit {
             snapshots: 4,
             commit: true,
             tolerance_nats: 1e-3,
+            transport: TransportSetting::Auto,
+            committed_from_vocab: 16_384,
+            show_one_in: 16,
         }
     }
 }

@@ -8,8 +8,16 @@ pub const FILE: &str = "run_config.json";
 pub const SCHEMA_VERSION: &str = "prism_run_config.v1";
 
 /// Where things lie and how the inbox is watched: another machine has its own, and none of it changes a run.
-const LOCAL_SECTIONS: [&str; 6] = ["inbox", "outbox", "intake", "corpus", "keys", "quarantine"];
-const LOCAL_RUN_KEYS: [&str; 2] = ["python", "referee"];
+const LOCAL_SECTIONS: [&str; 7] = [
+    "inbox",
+    "outbox",
+    "intake",
+    "corpus",
+    "keys",
+    "quarantine",
+    "competitions",
+];
+const LOCAL_RUN_KEYS: [&str; 3] = ["python", "referee", "retry_after_s"];
 
 impl Config {
     /// What `run_config.json` says.

@@ -1,10 +1,12 @@
 //! The sections of the configuration: every setting and its meaning.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use crate::duplicates::DuplicatePolicy;
+use crate::families::pools::Pools;
 use crate::review::DistributedPolicy;
 
 /// Who signs run folders.
@@ -27,6 +29,55 @@ pub struct Quarantine {
     pub margin_bpb: f64,
     /// Submissions (ids) that a person has looked at: they are ranked.
     pub accepted: Vec<String>,
+}
+
+/// What the weights are made of. `ownership.jsonl` and `families.json` are written in either case.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Competitions {
+    /// `single`: the best score of every owner; `two_pools`: what architectures and trainings added.
+    pub weights: WeightsFrom,
+    /// With `two_pools`: share of the owners of architecture families. Both shares add up to 1.
+    pub architecture: f64,
+    /// With `two_pools`: share of the owners of trainings.
+    pub training: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WeightsFrom {
+    Single,
+    TwoPools,
+}
+
+impl Competitions {
+    /// Both shares.
+    pub fn pools(&self) -> Pools {
+        Pools {
+            architecture: self.architecture,
+            training: self.training,
+        }
+    }
+}
+
+/// What a command tells the runs that it makes.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Told {
+    /// `ctx.probe`: empty in every scored run.
+    pub probe: BTreeMap<String, f64>,
+    pub target: Target,
+}
+
+/// The family that a training is for.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum Target {
+    /// As the outbox has it.
+    #[default]
+    FromOutbox,
+    /// By the digest of its structure: a re-execution, whose outbox is empty.
+    Is(String),
+    /// Any: a probe, which asks for other sizes.
+    Unchecked,
 }
 
 /// When a file in the inbox counts as whole.
@@ -158,6 +209,8 @@ pub struct Run {
     pub evaluate_s: u64,
     /// Infrastructure failures before a submission ends as failed.
     pub max_attempts: u32,
+    /// Wait before it is tried again, in seconds; doubled after each further failure, at most an hour; 0: none.
+    pub retry_after_s: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -181,8 +234,11 @@ impl Device {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Sandbox {
-    /// `bwrap`, or `none` for machines without it: recorded, and never score-eligible.
+    /// `bwrap`; `docker` or `podman` with an image; or `none` for machines without any: recorded, and never
+    /// score-eligible.
     pub isolation: Isolation,
+    /// With `docker` and `podman`: the image, pinned by digest (`name@sha256:…`), that holds `run.python`.
+    pub image: Option<String>,
     /// Resident memory of the whole process tree, in bytes.
     pub memory_bytes: u64,
     /// Processes and threads of the whole tree.
@@ -201,6 +257,8 @@ pub struct Sandbox {
 #[serde(rename_all = "lowercase")]
 pub enum Isolation {
     Bwrap,
+    Docker,
+    Podman,
     None,
 }
 
@@ -208,6 +266,8 @@ impl std::fmt::Display for Isolation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Isolation::Bwrap => "bwrap",
+            Isolation::Docker => "docker",
+            Isolation::Podman => "podman",
             Isolation::None => "none",
         })
     }
@@ -228,4 +288,20 @@ pub struct Audit {
     pub commit: bool,
     /// Largest difference of log-probabilities (nats) that counts as the same prediction, in float32.
     pub tolerance_nats: f64,
+    /// How the predictions of the stream come: `full`, all logits; `committed`, losses first, and all logits of secret steps
+    /// afterwards; `auto`: `committed` from a vocabulary of `committed_from_vocab` on.
+    pub transport: TransportSetting,
+    /// `contest.vocab_size` from which on `auto` means `committed`.
+    pub committed_from_vocab: u32,
+    /// With `committed`: one batch in so many is audited, at secret times, beside those that are probed; more often in
+    /// short streams, so that 16 audits are expected in any; 0: only those that are probed.
+    pub show_one_in: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TransportSetting {
+    Auto,
+    Full,
+    Committed,
 }

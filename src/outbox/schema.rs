@@ -43,7 +43,12 @@ schemas! {
     Signature "signature" "signature.schema.json";
     CorpusProof "corpus_proof" "corpus_proof.schema.json";
     ArchitectureMetadata "architecture_metadata" "architecture_metadata.schema.json";
+    OwnershipEvent "ownership_event" "ownership_event.schema.json";
+    ProbeReport "probe_report" "probe_report.schema.json";
+    Families "families" "families.schema.json";
     ArchitectureGraph "architecture_graph" "architecture_graph.schema.json";
+    Request "request" "request.schema.json";
+    Queue "queue" "queue.schema.json";
 }
 
 /// Compiled once: an outbox has thousands of files of a kind.

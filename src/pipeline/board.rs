@@ -1,7 +1,6 @@
 //! The leaderboard and the weights: derived from the submissions' folders, made anew after every run.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use serde::Serialize;
@@ -14,7 +13,11 @@ use crate::score::paired::Curve;
 use crate::score::stream_digests::StreamDigests;
 use crate::score::ties;
 
+use super::competitions::{self, Standing};
+use super::ledger::{Ledger, Statuses};
 use super::publish::MANIFEST;
+use crate::config::{Competitions, WeightsFrom};
+use crate::families::ledger::Run;
 
 /// A manifest with its streams' figures is some tens of kilobytes.
 const MAX_MANIFEST_BYTES: u64 = 256 << 20;
@@ -53,16 +56,36 @@ pub struct Ineligible {
     pub why: String,
 }
 
-/// Reads all manifests of scored submissions and writes `leaderboard.json` and `weights.json`.
-pub fn rebuild(outbox: &Outbox) -> Result<Board, OutboxError> {
+/// The scored submissions of an outbox.
+#[derive(Debug, Default)]
+pub struct Scored {
+    rows: Vec<LeaderboardRow>,
+    ineligible: Vec<Ineligible>,
+    names: BTreeMap<String, String>,
+    digests: BTreeMap<String, StreamDigests>,
+    /// Ranked runs that have a family.
+    runs: Vec<Run>,
+    pub unreadable: Vec<String>,
+}
+
+impl Scored {
+    /// The two competitions.
+    pub fn standing(&self, settings: &Competitions) -> Standing {
+        competitions::standing(&self.runs, settings)
+    }
+}
+
+/// Reads all manifests of scored submissions.
+pub fn read(outbox: &Outbox, ledger: &Ledger) -> Result<Scored, OutboxError> {
     let mut rows = Vec::new();
+    let mut runs = Vec::new();
     let mut ineligible = Vec::new();
     let mut names = BTreeMap::new();
     let mut digests = BTreeMap::new();
     let Statuses {
         readable,
         mut unreadable,
-    } = statuses(outbox)?;
+    } = ledger.statuses(outbox)?;
     for status in readable {
         if status.state != State::Scored {
             continue;
@@ -83,7 +106,13 @@ pub fn rebuild(outbox: &Outbox) -> Result<Board, OutboxError> {
             digests.insert(status.submission_id.clone(), streams);
         }
         match why_not_ranked(&manifest) {
-            None => rows.push(row),
+            None => {
+                match competitions::run_of(&status, &row, &manifest) {
+                    Ok(run) => runs.extend(run),
+                    Err(error) => unreadable.push(format!("{}: {error}", path.display())),
+                }
+                rows.push(row);
+            }
             Some(why) => ineligible.push(Ineligible {
                 submission_id: row.submission_id,
                 prequential_bpb: row.prequential_bpb,
@@ -97,6 +126,33 @@ pub fn rebuild(outbox: &Outbox) -> Result<Board, OutboxError> {
             .total_cmp(&a.final_score)
             .then_with(|| a.submission_id.cmp(&b.submission_id))
     });
+    Ok(Scored {
+        rows,
+        ineligible,
+        names,
+        digests,
+        runs,
+        unreadable,
+    })
+}
+
+/// Writes `leaderboard.json`, `weights.json` and what the two competitions came to.
+pub fn rebuild(
+    outbox: &Outbox,
+    ledger: &Ledger,
+    settings: &Competitions,
+) -> Result<Board, OutboxError> {
+    let scored = read(outbox, ledger)?;
+    let competitions = scored.standing(settings);
+    competitions::write(outbox, &competitions)?;
+    let Scored {
+        rows,
+        ineligible,
+        names,
+        digests,
+        unreadable,
+        ..
+    } = scored;
     let mut standing = leaderboard::leaderboard(&rows);
     ties::mark(&mut standing, |row| {
         let folder = outbox.submission(&row.submission_id);
@@ -106,7 +162,13 @@ pub fn rebuild(outbox: &Outbox) -> Result<Board, OutboxError> {
     });
     let board = Board {
         leaderboard: standing,
-        weights: leaderboard::weights(&rows),
+        weights: match settings.weights {
+            WeightsFrom::Single => leaderboard::weights(&rows),
+            WeightsFrom::TwoPools => Weights {
+                weights: competitions.file.weights,
+                ..leaderboard::weights(&[])
+            },
+        },
         ineligible,
         names,
         unreadable,
@@ -169,34 +231,4 @@ fn row(
             .collect(),
         tied_with_above: None,
     })
-}
-
-/// All submissions of an outbox, by id; one whose status cannot be read costs nobody else anything.
-#[derive(Debug, Default)]
-pub struct Statuses {
-    pub readable: Vec<Status>,
-    pub unreadable: Vec<String>,
-}
-
-/// Reads every `status.json`.
-pub fn statuses(outbox: &Outbox) -> Result<Statuses, OutboxError> {
-    let mut statuses = Statuses::default();
-    let entries = fs::read_dir(&outbox.root).map_err(crate::outbox::at(&outbox.root))?;
-    for entry in entries {
-        let entry = entry.map_err(crate::outbox::at(&outbox.root))?;
-        let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
-        let path = entry.path().join("status.json");
-        if !hidden && path.is_file() {
-            match Status::read_file(&path) {
-                Ok(status) => statuses.readable.push(status),
-                Err(error) => statuses
-                    .unreadable
-                    .push(format!("{error} ({})", error.hint())),
-            }
-        }
-    }
-    statuses
-        .readable
-        .sort_by(|a, b| a.submission_id.cmp(&b.submission_id));
-    Ok(statuses)
 }

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
+use super::architecture;
 use super::measure::MeasureFailure;
 use super::quarantine;
 use super::seeds::{self, SeedRun};
@@ -80,6 +81,8 @@ pub fn publish(
             ) {
                 Ok(scored) => {
                     let mut manifest = manifest(status, plan, measured, config, &scored, digests);
+                    manifest["architecture"] =
+                        architecture::publish(config, &folder, status, bundle, measured)?;
                     if !seeds.is_empty() {
                         manifest["seeds"] = seeds::block(config.contest.seed, &scored, seeds);
                     }
@@ -153,9 +156,7 @@ fn rows<Row: serde::de::DeserializeOwned>(path: &Path) -> Result<Vec<Row>, Measu
 
 /// Syncs a finished file and gives it its public name.
 fn place(draft: &Path, to: &Path) -> Result<(), OutboxError> {
-    fs::File::open(draft)
-        .and_then(|file| file.sync_all())
-        .map_err(crate::outbox::at(draft))?;
+    atomic::sync_file(draft)?;
     atomic::publish(draft, to)
 }
 
@@ -167,7 +168,7 @@ fn publish_logs(outbox: &Outbox, plan: &RunPlan, folder: &Path) -> Result<(), Ou
         place(&train, &folder.join(LOG))?;
     }
     let private = outbox.private(&plan.submission_id);
-    fs::create_dir_all(&private).map_err(crate::outbox::at(&private))?;
+    atomic::create_folder(&private)?;
     for phase in [Phase::Twin, Phase::Shadow, Phase::HeldOut] {
         let path = log(phase);
         if path.exists() {
@@ -225,14 +226,14 @@ fn publish_circumstances(
 
 /// Removes what an attempt that died had published: the next one may end without some of it.
 pub fn withdraw(folder: &Path) -> Result<(), OutboxError> {
-    for name in [MANIFEST, LOG, ONLINE_FILE, HELDOUT_FILE] {
-        let path = folder.join(name);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(crate::outbox::at(path)(error));
-            }
-            _ => {}
-        }
+    for name in [
+        MANIFEST,
+        LOG,
+        ONLINE_FILE,
+        HELDOUT_FILE,
+        architecture::STRUCTURE,
+    ] {
+        atomic::remove_file(&folder.join(name))?;
     }
     Ok(())
 }
@@ -343,6 +344,7 @@ fn manifest(
             "budget": config.budget,
             "held_out": config.held_out,
             "threads": config.run.threads,
+            "transport": measured.transport,
             "seconds": measured.seconds,
             "started_at": measured.started_at,
             "ended_at": measured.ended_at,

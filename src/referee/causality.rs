@@ -74,6 +74,11 @@ impl Schedule {
         }
     }
 
+    /// Whether a step is one of those that are picked at random, one in `one_in`; 0: none is.
+    pub fn picks(&self, step: u32, rank: u32, one_in: u32) -> bool {
+        one_in > 0 && Draw::new(&self.key, step, rank).below(u64::from(one_in)) == 0
+    }
+
     /// The probe of a step, if it gets one.
     pub fn probe(&self, step: u32, rank: u32, batch: &Batch) -> Option<Probe> {
         let mut draw = Draw::new(&self.key, step, rank);

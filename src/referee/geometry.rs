@@ -85,6 +85,7 @@ pub fn load_tokenizer(plan: &RunPlan, name: &str) -> Result<Tokenizer, Stop> {
         let process = Process {
             prism: plan.prism.clone(),
             isolation: config.sandbox.isolation,
+            image: config.sandbox.image.clone(),
         };
         Tokenizer::own(&plan.project.join(tokenizer::OWN), process)?
     } else {
@@ -155,6 +156,8 @@ mod tests {
             symbol: "x".to_owned(),
         };
         RunPlan {
+            target: None,
+            probe: BTreeMap::new(),
             submission_id: String::new(),
             project: PathBuf::new(),
             architecture: script("architecture.py"),

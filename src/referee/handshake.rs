@@ -14,8 +14,8 @@ use super::connection::{Connection, Stop};
 use super::launch::{Phase, SOCKET, command, data_dir};
 use super::measured::Environment;
 use super::plan::RunPlan;
-use super::sources;
 use super::wire::{self, FromReferee, FromRunner};
+use super::{sources, structure};
 use crate::config::Device;
 use crate::sandbox::{self, Command, Running, python};
 
@@ -225,8 +225,10 @@ fn plan_frame(
             "token_budget": null,
             "step_budget": config.budget.steps,
             "budget_seconds": config.budget.wall_clock_s,
+            "probe": plan.probe,
         },
         "tokenizers": tokenizers,
+        "structure": phase == Phase::Twin && structure::is_told_by_twin(plan),
         "weights": weights,
         "commit": phase == Phase::Train && rank == 0 && config.audit.snapshots > 0 && config.audit.commit,
         "threads": config.run.threads,

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::blind::BlindFigures;
 use super::snapshot::SnapshotFigures;
+use super::transport::TransportFigures;
 
+use crate::families::structure::Structure;
 use crate::sandbox::Achieved;
 
 /// The end of a run that is the submission's own affair.
@@ -38,7 +40,7 @@ impl Fault {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CheckResult {
-    /// `causality`, `head_start`, `state`.
+    /// `causality`, `head_start`, `blind_gap`, `snapshot`, `ranks_agree`, `state`.
     pub name: String,
     pub passed: bool,
     pub evidence: String,
@@ -92,12 +94,16 @@ pub struct Measured {
     pub shard_count: u64,
     /// Elements of all tensors of the twin, by distinct storage.
     pub model_params: Option<u64>,
+    /// The architecture as it was traced.
+    pub structure: Option<Structure>,
     /// The twin's mean loss on the first batch, in nats per token.
     pub step0_nats: Option<f64>,
     /// Mean UTF-8 bytes per token of that batch.
     pub step0_bytes_per_token: f64,
     pub checks: Vec<CheckResult>,
     pub probes: Vec<ProbeResult>,
+    /// How predictions came, and how likely tampering with them survives; none before the stream.
+    pub transport: Option<TransportFigures>,
     /// Whether labels that are nowhere in the inputs cost more than others.
     pub blind: Option<BlindFigures>,
     /// Whether what was scored came out of the weights alone.

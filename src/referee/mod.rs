@@ -5,6 +5,7 @@
 
 pub mod blind;
 pub mod causality;
+pub mod committed;
 pub mod connection;
 pub mod events;
 pub mod geometry;
@@ -26,7 +27,9 @@ pub mod shm;
 pub mod snapshot;
 mod sources;
 pub mod step;
+pub mod structure;
 pub mod texts;
+pub mod transport;
 pub mod wire;
 #[cfg(test)]
 mod wire_fuzz;

@@ -13,6 +13,10 @@ use crate::config::Config;
 #[serde(deny_unknown_fields)]
 pub struct RunPlan {
     pub submission_id: String,
+    /// Digest of the structure that a training was sent for.
+    pub target: Option<String>,
+    /// What `ctx.probe` holds: empty in every scored run.
+    pub probe: BTreeMap<String, f64>,
     /// The unpacked bundle.
     pub project: PathBuf,
     pub architecture: EntryPoint,

@@ -1,31 +1,40 @@
-//! One run, from plan to measurement: twin, training, held-out, in that order, each in a process of its own.
+//! One run, from plan to measurement: twin, training, replays of snapshots, held-out, in that order, each in a process of
+//! its own.
+
+mod checks;
+mod keys;
+mod shared_loss;
+mod weights;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
+use shared_loss::SharedLoss;
+
 use super::blind::BlindWatch;
 use super::causality::Schedule;
+use super::committed::Answers;
 use super::connection::Stop;
 use super::events::{Event, RunStage};
 use super::head_start::FirstBatch;
 use super::journal::Journal;
 use super::launch::{self, Phase};
 use super::loss::Loss;
-use super::measured::{CheckResult, Environment, Fault, Measured};
+use super::measured::{Environment, Measured};
 use super::past::Past;
+use super::phases::evaluation_patience;
 use super::phases::heldout::{self, Evaluated, Trained};
 use super::phases::shadow::{self, Replayed};
 use super::phases::train::{Kept, Snapshots, Training};
 use super::phases::twin::Twin;
-use super::phases::{check_saved, evaluation_patience};
 use super::plan::RunPlan;
 use super::shm::Geometry;
 use super::step::Prediction;
+use super::structure;
 use super::texts::Texts;
-use super::{
-    geometry as geometry_rules, handshake, runner_files, saved_weights, texts as corpus_texts,
-};
+use super::transport::Transport;
+use super::{geometry as geometry_rules, handshake, runner_files, texts as corpus_texts};
 use crate::config::Config;
 use crate::dataset::manifest::{Corpus, Split};
 use crate::dataset::stream::{Batch, TokenStream};
@@ -78,12 +87,12 @@ impl<'a> Session<'a> {
     fn new(plan: &'a RunPlan, events: &'a mut dyn FnMut(Event)) -> Result<Self, Stop> {
         let config = &plan.config;
         let corpus = Corpus::open(&config.corpus.root)?;
-        let python = python::discover(&config.run.python)?;
-        let key = parse_key("audit_key", &plan.audit_key)?;
+        let python = python::environment(config.sandbox.isolation, &config.run.python)?;
+        let key = keys::parse("audit_key", &plan.audit_key)?;
         let order_key = plan
             .order_key
             .as_deref()
-            .map(|key| parse_key("order_key", key));
+            .map(|key| keys::parse("order_key", key));
         let schedule = Schedule::new(key, config.audit.first_steps, config.audit.one_in);
         let train = corpus.manifest.splits.get(Split::Train.name());
         let measured = Measured {
@@ -102,10 +111,12 @@ impl<'a> Session<'a> {
             corpus_name: corpus.manifest.dataset.name.clone(),
             shard_count: train.map_or(0, |split| split.shards.len() as u64),
             model_params: None,
+            structure: None,
             step0_nats: None,
             step0_bytes_per_token: 0.0,
             checks: Vec::new(),
             probes: Vec::new(),
+            transport: None,
             blind: None,
             snapshots: None,
             live_params: None,
@@ -147,10 +158,10 @@ impl<'a> Session<'a> {
             None,
         )?;
         self.measured.isolation = Some(probe::achieved(&wall)?);
-        let declared = self.declared_texts().map_err(before_training)?;
+        let declared = self.declared_texts().map_err(checks::before_training)?;
         let twin = self
             .twin(declared.as_ref().map(|(tokenizer, _)| tokenizer), loss)
-            .map_err(before_training)?;
+            .map_err(checks::before_training)?;
         self.seconds("twin", begun.elapsed());
 
         let begun = Instant::now();
@@ -202,11 +213,20 @@ impl<'a> Session<'a> {
 
     /// Builds the twin, applies the cap, probes it on public text.
     fn twin(&mut self, declared: Option<&Tokenizer>, loss: &mut dyn Loss) -> Result<Twin, Stop> {
+        let by_twin = structure::is_told_by_twin(self.plan);
+        if !by_twin {
+            self.measured.structure = structure::on_cpu(self.plan, &self.python, &self.tokenizers)?;
+            structure::check_target(self.plan, self.measured.structure.as_ref())?;
+        }
         let started =
             handshake::start(self.plan, &self.python, Phase::Twin, None, &self.tokenizers)?;
         self.measured.environment = started.environment.clone();
-        let mut twin = Twin::build(started, self.config)?;
+        let mut twin = Twin::build(started, self.config, by_twin)?;
         self.measured.model_params = Some(twin.parameters);
+        if by_twin {
+            self.measured.structure = twin.structure.take();
+            structure::check_target(self.plan, self.measured.structure.as_ref())?;
+        }
         let bytes;
         let tokenizer = match declared {
             Some(tokenizer) => tokenizer,
@@ -246,7 +266,7 @@ impl<'a> Session<'a> {
         let mut twin = Some(twin);
         // The training borrows the loss; the twin's share of it is done through a cell of one.
         let loss = std::cell::RefCell::new(loss);
-        let mut shared = SharedLoss(&loss);
+        let mut shared = SharedLoss::of(&loss);
         let mut training = Training {
             started,
             config: self.config,
@@ -255,6 +275,11 @@ impl<'a> Session<'a> {
             loss: &mut shared,
             journal: &mut online,
             events: self.events,
+            answers: Answers::new(
+                Transport::chosen(&self.config.audit, self.config.contest.vocab_size),
+                self.schedule.for_phase("show"),
+                &self.config.audit,
+            ),
             probes: Vec::new(),
             blind: BlindWatch::default(),
             snapshots: Snapshots::new(
@@ -298,7 +323,7 @@ impl<'a> Session<'a> {
                 return Ok(());
             };
             twin.resume();
-            let mut loss = SharedLoss(&loss);
+            let mut loss = SharedLoss::of(&loss);
             let standard = twin.first_batch(self.config, geometry, batch, &mut loss)?;
             first = Some(FirstBatch::new(
                 batch,
@@ -314,6 +339,7 @@ impl<'a> Session<'a> {
         });
         self.measured.probes.append(&mut training.probes);
         self.measured.live_params = Some(training.live_params);
+        self.measured.transport = Some(training.answers.figures());
         let blind = training.blind.figures();
         self.measured.blind = Some(blind);
         self.measured.checks.push(blind.check());
@@ -330,7 +356,7 @@ impl<'a> Session<'a> {
         );
         self.measured
             .checks
-            .push(causality_check(causal, &self.measured));
+            .push(checks::causality(causal, &self.measured));
         let end = end?;
         self.measured.stopped_reason = Some(end.stopped_reason.to_owned());
         if let Some(first) = first {
@@ -341,7 +367,7 @@ impl<'a> Session<'a> {
         self.measured.checks.extend(end.ranks);
         training.save_and_end()?;
         online.sync().map_err(Stop::io(ONLINE_JOURNAL))?;
-        let weights = self.take_weights()?;
+        let weights = weights::take(self.plan)?;
         let tail = corpus_texts::tail(
             &lanes,
             geometry,
@@ -357,15 +383,6 @@ impl<'a> Session<'a> {
             tail,
             check: end.check,
         })
-    }
-
-    /// Moves the weights that the training wrote to where only the held-out process sees them.
-    fn take_weights(&mut self) -> Result<PathBuf, Stop> {
-        let folder = self.plan.folder.join("weights");
-        let artifacts = self.plan.folder.join(Phase::Train.name()).join("artifacts");
-        let taken = saved_weights::take(&artifacts, saved_weights::FILE, &folder)?;
-        check_saved(taken.elements, self.config.contest.max_parameters)?;
-        Ok(folder)
     }
 
     /// Replays the snapshots that were kept.
@@ -427,65 +444,4 @@ struct Left {
     kept: Vec<Kept>,
     tail: Vec<Batch>,
     check: Option<(Batch, Prediction)>,
-}
-
-fn causality_check(passed: bool, measured: &Measured) -> CheckResult {
-    let largest = measured.probes.iter().fold(0.0, |largest: f64, probe| {
-        largest.max(probe.largest_difference_nats)
-    });
-    let positions: u64 = measured
-        .probes
-        .iter()
-        .map(|probe| probe.compared_positions)
-        .sum();
-    CheckResult {
-        name: "causality".to_owned(),
-        passed,
-        evidence: format!(
-            "{} probes, {positions} positions compared, largest difference {largest:e} nats",
-            measured.probes.len()
-        ),
-    }
-}
-
-fn before_training(stop: Stop) -> Stop {
-    match stop {
-        Stop::Fault(fault) => Fault {
-            before_training: true,
-            ..fault
-        }
-        .into(),
-        stop => stop,
-    }
-}
-
-fn parse_key(name: &str, text: &str) -> Result<[u8; 32], Stop> {
-    let bytes: Option<Vec<u8>> = (0..text.len() / 2)
-        .map(|n| {
-            text.get(2 * n..2 * n + 2)
-                .and_then(|pair| u8::from_str_radix(pair, 16).ok())
-        })
-        .collect();
-    bytes
-        .and_then(|bytes| bytes.try_into().ok())
-        .ok_or_else(|| {
-            Stop::infrastructure(format!("the plan's {name} is not 64 hexadecimal digits"))
-        })
-}
-
-/// One loss, used by the training and, while that waits, by the twin.
-struct SharedLoss<'a, 'l>(&'a std::cell::RefCell<&'l mut dyn Loss>);
-
-impl Loss for SharedLoss<'_, '_> {
-    fn token_nats(
-        &mut self,
-        logits: &[f32],
-        vocab_size: usize,
-        targets: &[u32],
-        nats: &mut Vec<f64>,
-    ) -> Result<(), String> {
-        self.0
-            .borrow_mut()
-            .token_nats(logits, vocab_size, targets, nats)
-    }
 }

@@ -12,6 +12,8 @@ use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use serde::{Deserialize, Serialize};
 
+use crate::families::structure::Line;
+
 pub const PROTOCOL: u32 = 3;
 /// Largest frame, in bytes.
 pub const MAX_FRAME_BYTES: usize = 65_536;
@@ -36,6 +38,11 @@ pub enum FromRunner {
         digests: BTreeMap<String, Option<String>>,
         more: bool,
     },
+    Structure {
+        lines: Vec<Line>,
+        more: bool,
+        failure: Option<String>,
+    },
     Built {
         tensors: Vec<(u64, u32, TensorKind)>,
     },
@@ -48,6 +55,12 @@ pub enum FromRunner {
         tokenizer: Option<String>,
     },
     Predicted {
+        call: u64,
+        shape: Vec<u64>,
+        dtype: String,
+    },
+    /// Losses and the last column's logits lie in shared memory; all logits are kept to be shown.
+    Committed {
         call: u64,
         shape: Vec<u64>,
         dtype: String,
@@ -78,10 +91,12 @@ impl FromRunner {
         match self {
             Self::Hello { .. } => "hello",
             Self::Sources { .. } => "sources",
+            Self::Structure { .. } => "structure",
             Self::Built { .. } => "built",
             Self::Counted { .. } => "counted",
             Self::Open { .. } => "open",
             Self::Predicted { .. } => "predicted",
+            Self::Committed { .. } => "committed",
             Self::Next { .. } => "next",
             Self::Finished { .. } => "finished",
             Self::Saved { .. } => "saved",
@@ -122,12 +137,19 @@ pub enum FromReferee<'a> {
         shm_bytes: u64,
         ids_offset: u64,
         targets_offset: u64,
+        nats_offset: u64,
         logits_offset: u64,
     },
     Predict {
         call: u64,
         rows: u64,
         cols: u64,
+        /// Whether losses are enough for now.
+        commit: bool,
+    },
+    /// All logits of the call that was committed last, please.
+    Show {
+        call: u64,
     },
     Reveal {
         step: u64,

@@ -1,9 +1,8 @@
 //! Names that the submission itself gives to attributes and methods, over all its files.
 
-use std::collections::HashSet;
-
 use super::parse::ast::{Constant, Expr, ExprContext};
 use super::scope::ScopeCursor;
+use super::seeded::Set;
 use super::walk::{Binding, ScopeKind, Span, Visitor, walk_module};
 use super::{parse::ast::Stmt, scope::ScopeTable};
 
@@ -15,9 +14,9 @@ pub const TRUSTED_DIRECTORIES: [&str; 3] =
 #[derive(Default)]
 pub struct Authored<'a> {
     /// Attributes stored on any object, class-level names, methods, registered buffers and parameters.
-    pub attributes: HashSet<&'a str>,
+    pub attributes: Set<&'a str>,
     /// Methods and functions.
-    pub functions: HashSet<&'a str>,
+    pub functions: Set<&'a str>,
     /// One of [`TRUSTED_DIRECTORIES`] is assigned somewhere, so the name proves nothing.
     pub directory_rebound: bool,
 }

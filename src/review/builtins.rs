@@ -1,5 +1,9 @@
 //! Python's builtins: which a submission may use, and the rule that refuses each of the others.
 
+use std::sync::LazyLock;
+
+use super::seeded::Table;
+
 /// What the reviewer says to a builtin name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -62,16 +66,19 @@ const REFUSED: &[(&str, &str)] = &[
     ("__doc__", "prism:private-attribute"),
 ];
 
+static LISTED: LazyLock<Table<&'static str, Verdict>> = LazyLock::new(|| {
+    let refused = REFUSED
+        .iter()
+        .map(|(name, rule)| (*name, Verdict::Refused(rule)));
+    let call_only = CALL_ONLY.iter().map(|name| (*name, Verdict::CallOnly));
+    let allowed = ALLOWED.iter().map(|name| (*name, Verdict::Allowed));
+    refused.chain(call_only).chain(allowed).collect()
+});
+
 /// Judges a name that no binding of the file answers for.
 pub fn judge(name: &str) -> Verdict {
-    if ALLOWED.contains(&name) {
-        return Verdict::Allowed;
-    }
-    if CALL_ONLY.contains(&name) {
-        return Verdict::CallOnly;
-    }
-    if let Some((_, rule)) = REFUSED.iter().find(|(refused, _)| *refused == name) {
-        return Verdict::Refused(rule);
+    if let Some(verdict) = LISTED.get(name) {
+        return *verdict;
     }
     if name.starts_with("__") && name.ends_with("__") {
         return Verdict::Refused("prism:no-attribute-escape");
@@ -94,6 +101,14 @@ pub fn is_refused(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_name_is_listed_once() {
+        assert_eq!(
+            LISTED.len(),
+            ALLOWED.len() + CALL_ONLY.len() + REFUSED.len()
+        );
+    }
 
     #[test]
     fn each_verdict() {

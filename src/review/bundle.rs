@@ -1,14 +1,14 @@
 //! The files of a submission as the rules see them.
 
-use std::collections::{HashMap, HashSet};
-
 use super::Roles;
 use super::authored::Authored;
-use super::ledger::Ledger;
+use super::known;
+use super::ledger::{Ledger, Origins};
 use super::origin::Origin;
 use super::parse::ast::{Constant, Expr, Stmt};
 use super::resolve::Resolver;
 use super::scope::{ScopeId, ScopeTable};
+use super::seeded::{Set, Table};
 
 /// One parsed file.
 pub struct SourceFile<'a> {
@@ -16,24 +16,28 @@ pub struct SourceFile<'a> {
     pub text: &'a str,
     pub body: &'a [Stmt],
     pub scopes: ScopeTable<'a>,
+    /// [`super::parse::ParsedModule::has_data_words`].
+    pub has_data_words: bool,
 }
 
 /// All parsed files of a submission.
 pub struct Bundle<'a> {
     pub files: Vec<SourceFile<'a>>,
     /// Dotted module names to indices of `files`.
-    pub modules: HashMap<String, usize>,
+    pub modules: Table<String, usize>,
     /// Directories that hold modules, as dotted names.
-    packages: HashSet<String>,
+    packages: Set<String>,
     pub authored: Authored<'a>,
+    /// Names that some file binds at its top level.
+    pub top_level_names: Set<&'a str>,
     pub roles: Roles<'a>,
-    pub ledger: Ledger,
+    pub ledger: Ledger<'a>,
 }
 
 impl<'a> Bundle<'a> {
     pub fn new(files: Vec<SourceFile<'a>>, roles: Roles<'a>) -> Bundle<'a> {
-        let mut modules = HashMap::new();
-        let mut packages = HashSet::new();
+        let mut modules = Table::default();
+        let mut packages = Set::default();
         let home = roles
             .architecture
             .0
@@ -59,11 +63,17 @@ impl<'a> Bundle<'a> {
         for file in &files {
             authored.collect(file.body, &file.scopes);
         }
+        let top_level_names = files
+            .iter()
+            .filter_map(|file| file.scopes.scopes.first())
+            .flat_map(|module| module.names.keys().copied())
+            .collect();
         Bundle {
             files,
             modules,
             packages,
             authored,
+            top_level_names,
             roles,
             ledger: Ledger::default(),
         }
@@ -94,19 +104,17 @@ impl<'a> Bundle<'a> {
     }
 
     /// What `expression`, evaluated in `scope` of `file`, can refer to. Never empty.
-    pub fn origins(&self, file: usize, scope: ScopeId, expression: &'a Expr) -> Vec<Origin> {
-        let mut resolver = Resolver::new(self);
-        let mut found = Vec::new();
-        resolver.expression(file, scope, expression, &mut found);
-        resolver.settle(&mut found);
-        if found.is_empty() {
-            found.push(Origin::Value);
+    pub fn origins(&self, file: usize, scope: ScopeId, expression: &'a Expr) -> Origins<'a> {
+        if let Some(known) = known::quickly(self, file, scope, expression) {
+            return known;
         }
-        found
+        let mut resolver = Resolver::new(self);
+        let found = resolver.origins(file, scope, expression);
+        resolver.settled(found)
     }
 
     /// What a member of a module of the submission can refer to; empty when the module does not define it.
-    pub fn own_member(&self, dotted: &str, name: &str) -> Vec<Origin> {
+    pub fn own_member(&self, dotted: &str, name: &str) -> Vec<Origin<'a>> {
         let mut resolver = Resolver::new(self);
         let mut found = Vec::new();
         resolver.own_member(dotted, name, &mut found);

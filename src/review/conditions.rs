@@ -113,9 +113,9 @@ impl<'b, 'a: 'b> Conditions<'b, 'a> {
         if !self.several_ranks {
             return Test::Unknown;
         }
-        let is_group_question = |origin: &Origin| {
+        let is_group_question = |origin: &Origin<'a>| {
             matches!(origin, Origin::Object(path)
-                if matches!(path.as_str(), "torch.distributed.is_initialized" | "torch.distributed.is_available"))
+                if matches!(path.as_ref(), "torch.distributed.is_initialized" | "torch.distributed.is_available"))
         };
         if self
             .bundle
@@ -253,7 +253,7 @@ fn truth(value: &Constant) -> Option<bool> {
         Constant::Bool(value) => Some(*value),
         Constant::Str(text) => Some(!text.is_empty()),
         Constant::Bytes(bytes) => Some(!bytes.is_empty()),
-        Constant::Int(number) => Some(number.to_string() != "0"),
+        Constant::Int(number) => Some(i64::try_from(number) != Ok(0)),
         Constant::Float(number) => Some(*number != 0.0),
         Constant::Ellipsis => Some(true),
         _ => None,
@@ -264,7 +264,7 @@ fn truth(value: &Constant) -> Option<bool> {
 fn integer(expression: &Expr) -> Option<i64> {
     match expression {
         Expr::Constant(constant) => match &constant.value {
-            Constant::Int(number) => number.to_string().parse().ok(),
+            Constant::Int(number) => i64::try_from(number).ok(),
             _ => None,
         },
         _ => None,

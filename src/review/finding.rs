@@ -1,7 +1,6 @@
 //! Findings and how they are made from byte ranges.
 
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use super::catalogue;
 pub use super::catalogue::Severity;
@@ -82,12 +81,7 @@ impl Finding {
 
 /// SHA-256 as 64 hex digits.
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let mut hex = String::with_capacity(64);
-    for byte in Sha256::digest(bytes) {
-        let _ = write!(hex, "{byte:02x}");
-    }
-    hex
+    crate::digest::sha256(bytes)
 }
 
 fn clamp(text: &str, (start, end): Span) -> Span {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::bundle::{Bundle, SourceFile};
+use super::canonical_graph::CanonicalGraph;
 use super::finding::sha256_hex;
 use super::parse::ast::{Expr, ExprCall, Stmt};
 use super::walk::{Binding, ScopeKind, Span, Visitor, walk_module};
@@ -105,14 +106,8 @@ pub fn build(bundle: &Bundle<'_>) -> ArchitectureGraph {
         let call = call.to_ascii_lowercase();
         ROUTING.iter().any(|word| call.contains(word))
     });
-    // serde_json sorts the keys of a Value, which makes the text canonical
-    let canonical = serde_json::to_value(&graph).map(|mut value| {
-        if let Some(fields) = value.as_object_mut() {
-            fields.remove("hash");
-        }
-        value.to_string()
-    });
-    graph.hash = sha256_hex(canonical.unwrap_or_default().as_bytes());
+    let canonical = serde_json::to_vec(&CanonicalGraph::of(&graph));
+    graph.hash = sha256_hex(&canonical.unwrap_or_default());
     graph
 }
 
@@ -126,18 +121,23 @@ fn add_file(graph: &mut ArchitectureGraph, file: &SourceFile<'_>) {
         text: file.text,
         classes: 0,
         scopes: Vec::new(),
+        parts: Vec::new(),
+        call: String::new(),
     };
     walk_module(file.body, &mut collector);
 }
 
-struct Collector<'g> {
+struct Collector<'g, 'a> {
     graph: &'g mut ArchitectureGraph,
     text: &'g str,
     classes: usize,
     scopes: Vec<ScopeKind>,
+    /// Of the callee at hand.
+    parts: Vec<&'a str>,
+    call: String,
 }
 
-impl<'a> Visitor<'a> for Collector<'_> {
+impl<'a> Visitor<'a> for Collector<'_, 'a> {
     fn statement(&mut self, statement: &'a Stmt) {
         match statement {
             Stmt::ClassDef(class) => {
@@ -163,9 +163,10 @@ impl<'a> Visitor<'a> for Collector<'_> {
 
     fn expression(&mut self, expression: &'a Expr) {
         if let Expr::Call(call) = expression
-            && let Some(parts) = dotted(&call.func)
+            && self.read_call(&call.func)
+            && !self.graph.calls.contains(&self.call)
         {
-            self.graph.calls.insert(short_call(&parts));
+            self.graph.calls.insert(self.call.clone());
         }
     }
 
@@ -192,14 +193,12 @@ impl<'a> Visitor<'a> for Collector<'_> {
     fn too_deep(&mut self, _span: Span) {}
 }
 
-impl Collector<'_> {
-    fn add_block(&mut self, target: &Expr, call: &ExprCall) {
-        let Some(kind) = dotted(&call.func).map(|parts| short_call(&parts)) else {
-            return;
-        };
-        if !LAYERS.iter().any(|layer| kind.contains(layer)) {
+impl<'a> Collector<'_, 'a> {
+    fn add_block(&mut self, target: &'a Expr, call: &'a ExprCall) {
+        if !self.read_call(&call.func) || !LAYERS.iter().any(|layer| self.call.contains(layer)) {
             return;
         }
+        let kind = self.call.clone();
         let (start, end) = super::parse::span(target);
         let name = self.text.get(start..end).unwrap_or("");
         let mut keywords: Vec<String> = call
@@ -219,40 +218,48 @@ impl Collector<'_> {
             keywords,
         });
     }
-}
 
-/// `a.b.c` as parts; nothing for other expressions.
-fn dotted(expression: &Expr) -> Option<Vec<&str>> {
-    let mut parts = Vec::new();
-    let mut current = expression;
-    for _ in 0..MAX_CHAIN {
-        match current {
-            Expr::Attribute(node) => {
-                parts.push(node.attr.as_str());
-                current = &node.value;
+    /// Writes `a.b.c` to `call`; false for callees that are written otherwise.
+    fn read_call(&mut self, callee: &'a Expr) -> bool {
+        self.parts.clear();
+        self.call.clear();
+        let mut current = callee;
+        for _ in 0..MAX_CHAIN {
+            match current {
+                Expr::Attribute(node) => {
+                    self.parts.push(node.attr.as_str());
+                    current = &node.value;
+                }
+                // super().__init__ reads super.__init__
+                Expr::Call(call) => current = &call.func,
+                Expr::Name(node) => {
+                    self.parts.push(node.id.as_str());
+                    self.join_parts();
+                    return true;
+                }
+                _ => return false,
             }
-            // super().__init__ reads super.__init__
-            Expr::Call(call) => current = &call.func,
-            Expr::Name(node) => {
-                parts.push(node.id.as_str());
-                parts.reverse();
-                return Some(parts);
+        }
+        false
+    }
+
+    /// The parts stand last first.
+    fn join_parts(&mut self) {
+        let is_prefixed = matches!(self.parts.last(), Some(&("self" | "torch" | "nn")));
+        if is_prefixed {
+            self.parts.truncate(2);
+        }
+        for (index, part) in self.parts.iter().rev().enumerate() {
+            if index > 0 {
+                self.call.push('.');
             }
-            _ => return None,
+            self.call.push_str(part);
+        }
+        // a chain of calls is as long as its author likes
+        if let Some((end, _)) = self.call.char_indices().nth(MAX_CALL_CHARS) {
+            self.call.truncate(end);
         }
     }
-    None
-}
-
-fn short_call(parts: &[&str]) -> String {
-    let is_prefixed = matches!(parts.first(), Some(&("self" | "torch" | "nn")));
-    let kept = if is_prefixed && parts.len() > 2 {
-        parts.get(parts.len() - 2..).unwrap_or(parts)
-    } else {
-        parts
-    };
-    // a chain of calls is as long as its author likes
-    kept.join(".").chars().take(MAX_CALL_CHARS).collect()
 }
 
 fn plain_class_name(name: &str) -> String {

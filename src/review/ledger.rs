@@ -1,17 +1,20 @@
 //! What following names has found, and what it may still cost.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::limits::MAX_STEPS_PER_FILE;
 use super::origin::Origin;
 use super::scope::ScopeId;
+use super::seeded::Table;
+
+/// What one expression can refer to; shared, because most of what is asked was asked before.
+pub type Origins<'a> = Rc<[Origin<'a>]>;
 
 /// What a name was found to refer to.
 #[derive(Clone)]
-pub struct Followed {
-    pub origins: Rc<[Origin]>,
+pub struct Followed<'a> {
+    pub origins: Origins<'a>,
     /// The name leads back to an attribute of itself.
     pub is_cyclic: bool,
 }
@@ -20,17 +23,30 @@ pub struct Followed {
 pub type ExpressionKey = (ScopeId, usize);
 
 /// What has been followed already, and how many steps are left for the file at hand.
-#[derive(Default)]
-pub struct Ledger {
-    expressions: RefCell<HashMap<ExpressionKey, Rc<[Origin]>>>,
-    /// By address of the record.
-    names: RefCell<HashMap<usize, Followed>>,
+pub struct Ledger<'a> {
+    expressions: RefCell<Table<ExpressionKey, Origins<'a>>>,
+    /// Names that nothing in the submission binds.
+    builtins: RefCell<Table<&'a str, Origins<'a>>>,
+    value: Origins<'a>,
     steps_left: Cell<usize>,
     file: Cell<usize>,
     exhausted: Cell<Option<usize>>,
 }
 
-impl Ledger {
+impl Default for Ledger<'_> {
+    fn default() -> Self {
+        Ledger {
+            expressions: RefCell::default(),
+            builtins: RefCell::default(),
+            value: Rc::new([Origin::Value]),
+            steps_left: Cell::default(),
+            file: Cell::default(),
+            exhausted: Cell::default(),
+        }
+    }
+}
+
+impl<'a> Ledger<'a> {
     /// Grants the steps of one file, given by its index.
     pub fn begin_file(&self, file: usize) {
         self.file.set(file);
@@ -49,23 +65,35 @@ impl Ledger {
     }
 
     /// What an expression was found to refer to.
-    pub fn expression(&self, key: ExpressionKey) -> Option<Rc<[Origin]>> {
+    pub fn expression(&self, key: ExpressionKey) -> Option<Origins<'a>> {
         self.expressions.borrow().get(&key).cloned()
     }
 
     /// Remembers an expression.
-    pub fn note_expression(&self, key: ExpressionKey, origins: Vec<Origin>) {
-        self.expressions.borrow_mut().insert(key, origins.into());
+    pub fn note_expression(&self, key: ExpressionKey, origins: Origins<'a>) {
+        self.expressions.borrow_mut().insert(key, origins);
     }
 
-    /// What a name was found to refer to, by the address of its record.
-    pub fn name(&self, record: usize) -> Option<Followed> {
-        self.names.borrow().get(&record).cloned()
+    /// Nothing but a value of the submission.
+    pub fn value(&self) -> Origins<'a> {
+        self.value.clone()
     }
 
-    /// Remembers a name.
-    pub fn note_name(&self, record: usize, followed: Followed) {
-        self.names.borrow_mut().insert(record, followed);
+    /// Nothing but the builtin of this name.
+    pub fn builtin(&self, name: &'a str) -> Origins<'a> {
+        let mut builtins = self.builtins.borrow_mut();
+        builtins
+            .entry(name)
+            .or_insert_with(|| Rc::new([Origin::Builtin(name)]))
+            .clone()
+    }
+
+    /// The list for sharing.
+    pub fn share(&self, origins: Vec<Origin<'a>>) -> Origins<'a> {
+        match origins.as_slice() {
+            [Origin::Value] => self.value(),
+            _ => origins.into(),
+        }
     }
 
     /// Takes steps from those that are left.
@@ -94,6 +122,7 @@ mod tests {
                 text: &file.text,
                 body: &file.module.body,
                 scopes: ScopeTable::build(&file.module.body),
+                has_data_words: file.module.has_data_words,
             };
             let bundle = Bundle::new(vec![source], NO_ROLES);
             check_file(&bundle, 0);

@@ -151,6 +151,18 @@ pub fn check_fstring(text: &str, offset: usize) -> Result<(), LimitExceeded> {
 
 /// Byte-level checks that must come before the lexer: numbers so long that converting them is slow.
 pub fn check_numbers(source: &str) -> Result<(), LimitExceeded> {
+    // no line is long enough
+    let mut line_start = 0;
+    let is_short = memchr::memchr_iter(b'\n', source.as_bytes())
+        .chain([source.len()])
+        .all(|line_end| {
+            let length = line_end - line_start;
+            line_start = line_end;
+            length <= MAX_NUMBER_CHARS
+        });
+    if is_short {
+        return Ok(());
+    }
     let mut run = 0usize;
     let mut starts_with_digit = false;
     let mut previous_is_word = false;

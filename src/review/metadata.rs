@@ -31,11 +31,27 @@ pub struct ArchitectureMetadata<'a> {
     pub submission_id: &'a str,
     pub identity: Identity<'a>,
     pub graph: GraphFacts<'a>,
+    /// The classes and the entry points as a Mermaid diagram; derived from the graph, never part of an identity.
+    pub derived_mermaid: String,
+    /// One sentence of counts.
+    pub architecture_summary: String,
+    pub training_summary: String,
     pub overview: Overview<'a>,
     pub difficulty: Difficulty,
     pub comparison: Comparison<'a>,
     /// What kinds of layers there are.
     pub comparison_tags: Vec<&'static str>,
+    /// What all of this was derived from.
+    pub deterministic_evidence: Vec<Evidence<'a>>,
+}
+
+/// A file as it was read.
+#[derive(Debug, Serialize)]
+pub struct Evidence<'a> {
+    pub path: &'a str,
+    pub sha256: &'a str,
+    /// Canonical digest of the syntax tree; none of what is not parsed.
+    pub ast_sha256: Option<&'a str>,
 }
 
 /// Hashes, all sha256 in hex but for the structure's.
@@ -72,6 +88,8 @@ pub struct GraphHash<'a> {
 
 #[derive(Debug, Serialize)]
 pub struct Overview<'a> {
+    /// Both roles in one archive: the only kind that is accepted.
+    pub project_kind: &'static str,
     pub module_count: usize,
     pub primary_classes: Vec<&'a String>,
     pub required_interface: Vec<&'a String>,
@@ -142,7 +160,11 @@ pub fn metadata<'a>(
             edge_count: edges,
             source_free_comparison_keys: COMPARISON_KEYS,
         },
+        derived_mermaid: mermaid(graph),
+        architecture_summary: architecture_summary(review, roles.architecture),
+        training_summary: summary(review, roles.training),
         overview: Overview {
+            project_kind: "full",
             module_count: graph.modules.len(),
             primary_classes: graph.classes.iter().take(MAX_CLASSES).collect(),
             required_interface: graph.interface.required.iter().collect(),
@@ -167,6 +189,74 @@ pub fn metadata<'a>(
             dynamic_routing: graph.dynamic_routing.enabled,
         },
         comparison_tags: tags(graph),
+        deterministic_evidence: review
+            .files
+            .iter()
+            .map(|file| Evidence {
+                path: &file.path,
+                sha256: &file.sha256,
+                ast_sha256: file.ast_sha256.as_deref(),
+            })
+            .collect(),
+    }
+}
+
+/// Entry points on one side, the first classes on the other. Names are identifiers, so nothing in them ends a label.
+fn mermaid(graph: &ArchitectureGraph) -> String {
+    let mut text = String::from("graph TD\n");
+    let node = |kind: &str, index: usize, name: &str| format!("  {kind}{index}[\"{name}\"]\n");
+    for (index, name) in graph.interface.required.iter().enumerate() {
+        text.push_str(&node("entry", index, name));
+    }
+    for (index, name) in graph.classes.iter().take(MAX_CLASSES).enumerate() {
+        text.push_str(&node("class", index, name));
+    }
+    for entry in 0..graph.interface.required.len() {
+        for class in 0..graph.classes.len().min(MAX_CLASSES) {
+            text.push_str(&format!("  entry{entry} --> class{class}\n"));
+        }
+    }
+    text
+}
+
+/// What the files of a role amount to.
+fn summary(review: &Review, paths: &[&str]) -> String {
+    let files = || {
+        review
+            .files
+            .iter()
+            .filter(|file| paths.contains(&file.path.as_str()))
+    };
+    format!(
+        "{}, {}, {}",
+        counted(files().count(), "file"),
+        counted(files().map(|file| file.bytes).sum(), "byte"),
+        counted(files().map(|file| file.ast_nodes).sum(), "syntax node"),
+    )
+}
+
+fn architecture_summary(review: &Review, paths: &[&str]) -> String {
+    let graph = &review.architecture_graph;
+    let kinds = tags(graph);
+    let kinds = if kinds.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", kinds.join(", "))
+    };
+    format!(
+        "{}; the graph has {}, {}, {}{kinds}",
+        summary(review, paths),
+        counted(graph.classes.len(), "class"),
+        counted(graph.functions.len(), "function"),
+        counted(graph.parameterized_blocks.len(), "parameterised block"),
+    )
+}
+
+fn counted(count: usize, what: &str) -> String {
+    match (count, what.ends_with('s')) {
+        (1, _) => format!("1 {what}"),
+        (_, true) => format!("{count} {what}es"),
+        (_, false) => format!("{count} {what}s"),
     }
 }
 
@@ -206,4 +296,64 @@ fn tags(graph: &ArchitectureGraph) -> Vec<&'static str> {
     .into_iter()
     .filter_map(|(tag, is_there)| is_there.then_some(tag))
     .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{ROLES, plain_bundle};
+    use super::super::{fingerprints, review};
+    use super::*;
+
+    const ARCHITECTURE: &str = "\
+from torch import nn
+
+
+class Mixer(nn.Module):
+    def __init__(self, vocab):
+        super().__init__()
+        self.embedding = nn.Embedding(vocab, 8)
+        self.head = nn.Linear(8, vocab)
+
+
+def build_model(ctx):
+    return Mixer(ctx.vocab_size)
+";
+
+    #[test]
+    fn what_can_be_derived_is_there() {
+        let mut files = plain_bundle();
+        files.insert("architecture.py".to_owned(), ARCHITECTURE.into());
+        let review = review(&files, &ROLES);
+        assert_eq!(
+            review.fingerprints.exact,
+            fingerprints(&files, &ROLES).unwrap().exact
+        );
+        let roles = RoleFiles {
+            architecture: &["architecture.py"],
+            training: &["training.py"],
+        };
+        let metadata = metadata("id", None, &review, roles);
+        assert_eq!(
+            metadata.derived_mermaid,
+            "graph TD\n  entry0[\"build_model\"]\n  entry1[\"train\"]\n  class0[\"mixer\"]\n  \
+             entry0 --> class0\n  entry1 --> class0\n"
+        );
+        assert!(
+            metadata.architecture_summary.ends_with(
+                "; the graph has 1 class, 2 functions, 2 parameterised blocks (embedding, linear-head)"
+            ),
+            "{}",
+            metadata.architecture_summary
+        );
+        assert!(
+            metadata.training_summary.starts_with("1 file, 25 bytes, "),
+            "{}",
+            metadata.training_summary
+        );
+        assert_eq!(metadata.deterministic_evidence.len(), 2);
+        let json = serde_json::to_value(&metadata).unwrap();
+        assert_eq!(json["deterministic_evidence"][0]["path"], "architecture.py");
+        assert!(json["deterministic_evidence"][1]["ast_sha256"].is_string());
+        assert_eq!(json["overview"]["project_kind"], "full");
+    }
 }

@@ -8,8 +8,10 @@ mod ast_digest;
 mod authored;
 mod builtins;
 mod bundle;
+mod canonical_graph;
 pub mod catalogue;
 mod catalogue_details;
+mod catalogue_duplicates;
 pub mod catalogue_page;
 mod conditions;
 mod decode;
@@ -19,6 +21,7 @@ mod finding;
 mod fingerprints;
 mod flow;
 mod graph;
+mod known;
 mod ledger;
 mod limits;
 mod metadata;
@@ -31,10 +34,14 @@ mod resolve;
 mod rules;
 mod sarif;
 mod scope;
+mod seeded;
+mod stages;
 mod surface;
 mod visit;
 mod walk;
 mod walk_expressions;
+mod walk_statements;
+mod workers;
 
 #[cfg(test)]
 mod tests;
@@ -54,6 +61,8 @@ pub use metadata::{ArchitectureMetadata, RoleFiles, metadata};
 pub use normalise::{NormaliseError, normalised_source};
 pub use render::render;
 pub use sarif::{SarifLog, Subject};
+pub use stages::stages;
+pub use workers::{WORKER_STACK_BYTES, on_workers};
 
 use bundle::{Bundle, SourceFile};
 use finding::{Place, sha256_hex};
@@ -213,12 +222,12 @@ pub fn fingerprints(files: &BTreeMap<String, Vec<u8>>, roles: &Roles<'_>) -> Opt
     taken?.ok()?
 }
 
-/// Runs `work` on a stack that holds the deepest tree that the limits let through. A thread of its own would do the
-/// same and cost a review as much again where all cores are busy.
+/// Runs `work` on a stack that holds the deepest tree that the limits let through: this thread's own, where there is
+/// enough of it left, or a new one.
 fn on_deep_stack<T>(work: impl FnOnce() -> T) -> Option<T> {
     // fails by a panic where there is no memory for the stack
     catch_unwind(AssertUnwindSafe(|| {
-        stacker::grow(limits::STACK_BYTES, work)
+        stacker::maybe_grow(limits::STACK_BYTES, limits::STACK_BYTES, work)
     }))
     .ok()
 }
@@ -350,6 +359,7 @@ fn sources_of<'a>(decoded: &'a [Decoded<'_>]) -> Vec<SourceFile<'a>> {
             text: &file.text,
             body: &file.module.body,
             scopes: ScopeTable::build(&file.module.body),
+            has_data_words: file.module.has_data_words,
         })
         .collect()
 }

@@ -1,16 +1,18 @@
 //! What a name or dotted path can refer to.
 
+use std::borrow::Cow;
+
 /// What an expression refers to, as far as names tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum Origin<'a> {
     /// A library module, by its dotted name.
-    Module(String),
+    Module(Cow<'a, str>),
     /// Something inside a library module, by its dotted path.
-    Object(String),
+    Object(Cow<'a, str>),
     /// A module or package of the submission.
-    Own(String),
+    Own(Cow<'a, str>),
     /// A builtin, reached under this name.
-    Builtin(String),
+    Builtin(&'a str),
     /// The context that the harness passes in.
     Context,
     /// A function of the submission.
@@ -26,18 +28,18 @@ const MAX_ORIGINS: usize = 16;
 /// Bytes of a dotted path; what is longer is in no table.
 const MAX_PATH_BYTES: usize = 256;
 
-impl Origin {
+impl<'a> Origin<'a> {
     /// `path.attribute` inside a library. A path that is too long to be in a table stays as it is.
-    pub fn object(path: &str, attribute: &str) -> Origin {
+    pub fn object(path: &Cow<'a, str>, attribute: &str) -> Origin<'a> {
         if path.len() > MAX_PATH_BYTES {
-            return Origin::Object(path.to_owned());
+            return Origin::Object(path.clone());
         }
-        Origin::Object(format!("{path}.{attribute}"))
+        Origin::Object(Cow::Owned(format!("{path}.{attribute}")))
     }
 }
 
 /// Adds an origin that is not there yet.
-pub fn push(found: &mut Vec<Origin>, origin: Origin) {
+pub fn push<'a>(found: &mut Vec<Origin<'a>>, origin: Origin<'a>) {
     if found.contains(&origin) {
         return;
     }

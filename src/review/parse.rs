@@ -8,6 +8,7 @@ use rustpython_parser::{Mode, StringKind, Tok, lexer::LexResult};
 
 use super::fingerprints::TokenHashes;
 use super::limits::{self, LimitExceeded, NestingMeter};
+use super::rules::is_data_word;
 
 /// One lexical token with its byte range in the source.
 pub struct Token {
@@ -32,6 +33,8 @@ pub enum TokenKind {
 pub struct ParsedModule {
     pub body: Vec<ast::Stmt>,
     pub tokens: TokenHashes,
+    /// A name of which [`is_data_word`] holds stands in the file, as a name or inside an f-string.
+    pub has_data_words: bool,
 }
 
 /// Why there is no syntax tree.
@@ -44,54 +47,29 @@ pub enum ParseProblem {
 }
 
 /// Tokenises, checks the nesting limits and parses one decoded file.
+///
+/// Token by token: what the parser has built of a file never goes beyond what the tokens before were allowed.
 pub fn parse_module(source: &str) -> Result<ParsedModule, ParseProblem> {
-    let mut meter = NestingMeter::default();
-    let mut results: Vec<LexResult> = Vec::new();
-    let mut tokens = TokenHashes::default();
-    for item in rustpython_parser::lexer::lex(source, Mode::Module) {
-        if results.len() >= limits::MAX_TOKENS {
-            return Err(ParseProblem::Limit(LimitExceeded {
-                what: "tokens in one file",
-                got: results.len() + 1,
-                limit: limits::MAX_TOKENS,
-                offset: source.len(),
-            }));
-        }
-        match &item {
-            Ok((tok, range)) => {
-                let start = usize::from(range.start());
-                let end = usize::from(range.end());
-                meter
-                    .feed(shape_of(tok), start)
-                    .map_err(ParseProblem::Limit)?;
-                match tok {
-                    Tok::Newline | Tok::Indent | Tok::Dedent => {}
-                    Tok::String { .. } => tokens.string(),
-                    Tok::Int { .. } | Tok::Float { .. } | Tok::Complex { .. } => tokens.number(),
-                    _ => tokens.text(source.get(start..end).unwrap_or("")),
-                }
-                if let Tok::String {
-                    kind: StringKind::FString | StringKind::RawFString,
-                    ..
-                } = tok
-                {
-                    let text = source.get(start..end).unwrap_or("");
-                    limits::check_fstring(text, start).map_err(ParseProblem::Limit)?;
-                }
-            }
-            Err(error) => {
-                return Err(ParseProblem::Syntax {
-                    message: error.error.to_string(),
-                    offset: usize::from(error.location),
-                });
-            }
-        }
-        results.push(item);
+    let mut tokens = Checked {
+        source,
+        lexer: rustpython_parser::lexer::lex(source, Mode::Module),
+        meter: NestingMeter::default(),
+        hashes: TokenHashes::for_source(source),
+        has_data_words: false,
+        count: 0,
+        problem: None,
+    };
+    let parsed = rustpython_parser::parse_tokens(&mut tokens, Mode::Module, "<submission>");
+    // a limit that is passed behind a syntax error is the finding
+    tokens.by_ref().for_each(drop);
+    if let Some(problem) = tokens.problem {
+        return Err(problem);
     }
-    match rustpython_parser::parse_tokens(results, Mode::Module, "<submission>") {
+    match parsed {
         Ok(ast::Mod::Module(module)) => Ok(ParsedModule {
             body: module.body,
-            tokens,
+            tokens: tokens.hashes,
+            has_data_words: tokens.has_data_words,
         }),
         Ok(_) => Err(ParseProblem::Syntax {
             message: "not a module".to_owned(),
@@ -101,6 +79,73 @@ pub fn parse_module(source: &str) -> Result<ParsedModule, ParseProblem> {
             message: error.error.to_string(),
             offset: usize::from(error.offset),
         }),
+    }
+}
+
+/// The tokens of a file up to the first that is not accepted.
+struct Checked<'s, L> {
+    source: &'s str,
+    lexer: L,
+    meter: NestingMeter,
+    hashes: TokenHashes,
+    has_data_words: bool,
+    count: usize,
+    problem: Option<ParseProblem>,
+}
+
+impl<L> Checked<'_, L> {
+    fn check(&mut self, tok: &Tok, start: usize, end: usize) -> Result<(), LimitExceeded> {
+        self.meter.feed(shape_of(tok), start)?;
+        let text = || self.source.get(start..end).unwrap_or("");
+        match tok {
+            Tok::Newline | Tok::Indent | Tok::Dedent => {}
+            Tok::String { kind, .. } => {
+                if matches!(kind, StringKind::FString | StringKind::RawFString) {
+                    limits::check_fstring(text(), start)?;
+                    let is_word = |byte: char| byte.is_ascii_alphanumeric() || byte == '_';
+                    let mut words = text().split(|byte| !is_word(byte));
+                    self.has_data_words |= words.any(is_data_word);
+                }
+                self.hashes.string();
+            }
+            Tok::Int { .. } | Tok::Float { .. } | Tok::Complex { .. } => self.hashes.number(),
+            Tok::Name { name } => {
+                self.has_data_words |= is_data_word(name);
+                self.hashes.text(name);
+            }
+            _ => self.hashes.text(text()),
+        }
+        Ok(())
+    }
+}
+
+impl<L: Iterator<Item = LexResult>> Iterator for Checked<'_, L> {
+    type Item = LexResult;
+
+    fn next(&mut self) -> Option<LexResult> {
+        if self.problem.is_some() {
+            return None;
+        }
+        let item = self.lexer.next()?;
+        self.count += 1;
+        let problem = match &item {
+            _ if self.count > limits::MAX_TOKENS => Some(ParseProblem::Limit(LimitExceeded {
+                what: "tokens in one file",
+                got: self.count,
+                limit: limits::MAX_TOKENS,
+                offset: self.source.len(),
+            })),
+            Ok((tok, range)) => self
+                .check(tok, usize::from(range.start()), usize::from(range.end()))
+                .err()
+                .map(ParseProblem::Limit),
+            Err(error) => Some(ParseProblem::Syntax {
+                message: error.error.to_string(),
+                offset: usize::from(error.location),
+            }),
+        };
+        self.problem = problem;
+        self.problem.is_none().then_some(item)
     }
 }
 
@@ -180,5 +225,44 @@ fn shape_of(tok: &Tok) -> limits::Shape {
         | Tok::StartExpression
         | Tok::StartInteractive => Shape::Leaf,
         _ => Shape::Deepening,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_tokens_are_refused_for_comes_before_what_the_parser_says() {
+        let chain = format!(
+            "x = =\nx = {}1\n",
+            "-".repeat(2 * limits::MAX_OPERATOR_CHAIN)
+        );
+        assert!(matches!(
+            parse_module(&chain),
+            Err(ParseProblem::Limit(LimitExceeded { offset, .. })) if offset > limits::MAX_OPERATOR_CHAIN
+        ));
+        let unclosed = "x = =\ny = 'text\n";
+        assert!(matches!(
+            parse_module(unclosed),
+            Err(ParseProblem::Syntax { offset, .. }) if offset > "x = =\n".len()
+        ));
+        assert!(matches!(
+            parse_module("x = =\n"),
+            Err(ParseProblem::Syntax { offset: 4, .. })
+        ));
+    }
+
+    #[test]
+    fn words_of_data_are_seen_as_names_and_in_f_strings() {
+        for (source, expected) in [
+            ("x = ctx.data_dir\n", true),
+            ("x = f'{ctx.data_dir}'\n", true),
+            ("x = y.load_state_dict(z)\n", false),
+            ("'data_dir'\n", false),
+        ] {
+            let module = parse_module(source).unwrap();
+            assert_eq!(module.has_data_words, expected, "{source}");
+        }
     }
 }

@@ -6,12 +6,11 @@
 mod expressions;
 mod statements;
 
-use std::collections::{HashMap, HashSet};
-
 use super::bundle::Bundle;
 use super::conditions::Conditions;
 use super::parse::ast::{Expr, Stmt};
-use super::scope::ScopeId;
+use super::scope::{Bound, ScopeId};
+use super::seeded::{Set, Table};
 use super::walk::{Binding, ScopeKind};
 
 /// How much of a module an import counts for.
@@ -59,7 +58,7 @@ pub enum Part<'a> {
 #[derive(Default)]
 pub struct Reached<'a> {
     pub units: Vec<Unit<'a>>,
-    /// Calls, attributes and names that are read, in the order of the walk.
+    /// Calls, attributes and names that are read, in the order of the walk ([`Extent::Imported`] only).
     pub uses: Vec<Use<'a>>,
     /// The units' content, with the unit's number ([`Extent::Needed`] only).
     pub parts: Vec<(usize, Part<'a>)>,
@@ -83,12 +82,12 @@ pub fn reach<'a>(
         extent,
         definitions: bundle.files.iter().map(|_| None).collect(),
         reached: Reached::default(),
-        numbers: HashMap::new(),
+        numbers: Table::default(),
         edges: Vec::new(),
         next: 0,
-        mentioned: HashSet::new(),
-        waiting: HashMap::new(),
-        followed: HashSet::new(),
+        mentioned: Set::default(),
+        waiting: Table::default(),
+        followed: Set::default(),
     };
     let mut roots = Vec::new();
     for (path, symbol) in entries {
@@ -106,7 +105,7 @@ pub fn reach<'a>(
 }
 
 /// Scopes of definitions by the scope that holds them and their name.
-type Definitions<'a> = HashMap<(ScopeId, &'a str), Vec<ScopeId>>;
+type Definitions<'a> = Table<(ScopeId, &'a str), Vec<ScopeId>>;
 
 struct Reacher<'b, 'a> {
     bundle: &'b Bundle<'a>,
@@ -114,16 +113,16 @@ struct Reacher<'b, 'a> {
     extent: Extent,
     definitions: Vec<Option<Definitions<'a>>>,
     reached: Reached<'a>,
-    numbers: HashMap<(usize, ScopeId), usize>,
+    numbers: Table<(usize, ScopeId), usize>,
     /// From unit, to unit, on rank 0 only.
     edges: Vec<(usize, usize, bool)>,
     /// The next unit to be walked.
     next: usize,
-    mentioned: HashSet<&'a str>,
+    mentioned: Set<&'a str>,
     /// Methods of reached classes that nothing has mentioned yet: file, scope, class.
-    waiting: HashMap<&'a str, Vec<(usize, ScopeId, usize)>>,
+    waiting: Table<&'a str, Vec<(usize, ScopeId, usize)>>,
     /// Names that were followed: file, scope, name.
-    followed: HashSet<(usize, ScopeId, &'a str)>,
+    followed: Set<(usize, ScopeId, &'a str)>,
 }
 
 impl<'a> Reacher<'_, 'a> {
@@ -192,7 +191,7 @@ impl<'a> Reacher<'_, 'a> {
             return Vec::new();
         };
         let definitions = slot.get_or_insert_with(|| {
-            let mut definitions = Definitions::new();
+            let mut definitions = Definitions::default();
             for (id, scope) in source.scopes.scopes.iter().enumerate() {
                 if let (Some(parent), Some(_)) = (scope.parent, scope.definition) {
                     definitions
@@ -239,6 +238,15 @@ impl<'a> Reacher<'_, 'a> {
         let Some((home, record)) = source.scopes.lookup(scope, name) else {
             return;
         };
+        let follows_globals = home == 0 && self.extent == Extent::Needed;
+        let leads_on = |bound: &Bound<'a>| match bound.binding {
+            Binding::ImportFrom { .. } => true,
+            Binding::Alias(_) => follows_globals,
+            _ => false,
+        };
+        if !record.is_definition && !record.bounds.iter().any(leads_on) {
+            return;
+        }
         for definition in self.defined(file, home, name) {
             self.enter(from, file, definition, on_main);
         }
@@ -266,7 +274,7 @@ impl<'a> Reacher<'_, 'a> {
                         self.name(from, other, 0, name, on_main);
                     }
                 }
-                Binding::Alias(value) if home == 0 && self.extent == Extent::Needed => {
+                Binding::Alias(value) if follows_globals => {
                     self.reached.globals.push((file, value));
                     let mut walk = statements::UnitWalk {
                         number: from,

@@ -3,29 +3,28 @@
 //! What was found is kept ([`Ledger`]): each expression and each name is followed once, so that aliases of aliases of
 //! aliases cost no more than they are long. What still costs much counts against the steps of its file.
 
-use super::builtins;
+mod names;
+
+use std::borrow::Cow;
+
 use super::bundle::Bundle;
-use super::ledger::Followed;
+use super::known::is_getattr;
+use super::ledger::Origins;
 use super::origin::{Origin, push};
 use super::parse::ast::{Constant, Expr, ExprCall};
 use super::parse::span;
-use super::scope::{Bound, NameRecord, ScopeId};
+use super::scope::ScopeId;
 use super::surface::{self, Member};
-use super::walk::{Binding, ScopeKind};
 
 /// Steps that following one expression may take.
 const MAX_INDIRECTIONS: usize = 1_000;
-/// Names that lead from one to the next.
-const MAX_ALIAS_DEPTH: usize = 24;
-/// Enclosing scopes that a look-up passes for the price of one step.
-const SCOPES_PER_STEP: usize = 8;
 
 /// Follows names and attributes to what they can refer to.
 pub struct Resolver<'b, 'a> {
     bundle: &'b Bundle<'a>,
     steps: usize,
     /// Names whose bindings are being followed: file, scope, name.
-    open: Vec<(usize, ScopeId, &'b str)>,
+    open: Vec<(usize, ScopeId, &'a str)>,
     /// Attributes that are being followed.
     attributes: usize,
     /// A name is bound to an attribute of itself, as in `x = x.next`.
@@ -47,7 +46,7 @@ impl<'b, 'a: 'b> Resolver<'b, 'a> {
     }
 
     /// Counts a step; false when there are none left.
-    fn step(&mut self, found: &mut Vec<Origin>) -> bool {
+    fn step(&mut self, found: &mut Vec<Origin<'a>>) -> bool {
         self.steps += 1;
         self.bundle.ledger.spend(1);
         if self.bundle.ledger.exhausted().is_some() {
@@ -62,57 +61,68 @@ impl<'b, 'a: 'b> Resolver<'b, 'a> {
     }
 
     /// A walk along one's own objects (`x = x.next`) stays a value; one that starts at a library does not end here.
-    pub fn settle(&self, found: &mut Vec<Origin>) {
-        let from_library = |origin: &Origin| {
+    pub fn settle(&self, found: &mut Vec<Origin<'a>>) {
+        if self.leaves_library(found) {
+            push(found, Origin::Undecided);
+        }
+    }
+
+    /// The same for what [`Resolver::origins`] found; what refers to nothing is a value.
+    pub fn settled(&self, found: Origins<'a>) -> Origins<'a> {
+        if found.is_empty() {
+            return self.bundle.ledger.value();
+        }
+        if self.leaves_library(&found) {
+            let mut origins = found.to_vec();
+            push(&mut origins, Origin::Undecided);
+            return origins.into();
+        }
+        found
+    }
+
+    fn leaves_library(&self, found: &[Origin<'a>]) -> bool {
+        let from_library = |origin: &Origin<'a>| {
             matches!(
                 origin,
                 Origin::Module(_) | Origin::Object(_) | Origin::Own(_)
             )
         };
-        if self.is_cyclic && found.iter().any(from_library) {
-            push(found, Origin::Undecided);
-        }
+        self.is_cyclic && found.iter().any(from_library)
     }
 
-    pub fn expression(
-        &mut self,
-        file: usize,
-        scope: ScopeId,
-        expression: &'b Expr,
-        found: &mut Vec<Origin>,
-    ) {
-        if !self.step(found) {
-            return;
+    /// What an expression can refer to; empty where the steps have run out.
+    pub fn origins(&mut self, file: usize, scope: ScopeId, expression: &'a Expr) -> Origins<'a> {
+        let mut here = Vec::new();
+        if !self.step(&mut here) {
+            return here.into();
         }
         let key = (scope, std::ptr::from_ref(expression) as usize);
         if let Some(known) = self.bundle.ledger.expression(key) {
-            push_all(found, &known);
-            return;
+            return known;
         }
         let cuts = self.cuts;
-        let mut here = Vec::new();
         self.follow(file, scope, expression, &mut here);
-        push_all(found, &here);
+        let origins = self.bundle.ledger.share(here);
         if self.cuts == cuts {
-            self.bundle.ledger.note_expression(key, here);
+            self.bundle.ledger.note_expression(key, origins.clone());
         }
+        origins
     }
 
     fn follow(
         &mut self,
         file: usize,
         scope: ScopeId,
-        expression: &'b Expr,
-        found: &mut Vec<Origin>,
+        expression: &'a Expr,
+        found: &mut Vec<Origin<'a>>,
     ) {
         match expression {
             Expr::Name(name) => self.name(file, scope, &name.id, span(name).0, found),
             Expr::Attribute(node) => {
-                let mut bases = Vec::new();
                 self.attributes += 1;
-                self.expression(file, scope, &node.value, &mut bases);
+                let bases = self.origins(file, scope, &node.value);
                 self.attributes -= 1;
-                for base in bases {
+                for base in bases.iter() {
                     self.member(base, &node.attr, found);
                 }
             }
@@ -122,17 +132,21 @@ impl<'b, 'a: 'b> Resolver<'b, 'a> {
     }
 
     /// `getattr(module, "name")` is an attribute; every other call gives a value.
-    fn call(&mut self, file: usize, scope: ScopeId, call: &'b ExprCall, found: &mut Vec<Origin>) {
-        if let Expr::Name(name) = &*call.func
-            && name.id.as_str() == "getattr"
+    fn call(
+        &mut self,
+        file: usize,
+        scope: ScopeId,
+        call: &'a ExprCall,
+        found: &mut Vec<Origin<'a>>,
+    ) {
+        if is_getattr(call)
             && let [base, Expr::Constant(constant), ..] = call.args.as_slice()
             && let Constant::Str(attribute) = &constant.value
         {
-            let mut bases = Vec::new();
             self.attributes += 1;
-            self.expression(file, scope, base, &mut bases);
+            let bases = self.origins(file, scope, base);
             self.attributes -= 1;
-            for base in bases {
+            for base in bases.iter() {
                 self.member(base, attribute, found);
             }
             return;
@@ -140,22 +154,22 @@ impl<'b, 'a: 'b> Resolver<'b, 'a> {
         push(found, Origin::Value);
     }
 
-    fn member(&mut self, base: Origin, attribute: &str, found: &mut Vec<Origin>) {
+    fn member(&mut self, base: &Origin<'a>, attribute: &str, found: &mut Vec<Origin<'a>>) {
         match base {
-            Origin::Module(module) => {
-                let dotted = format!("{module}.{attribute}");
-                push(
-                    found,
-                    match surface::member(&module, attribute) {
-                        Member::Module => Origin::Module(dotted),
-                        Member::Object | Member::NotPublic => Origin::Object(dotted),
-                    },
-                );
-            }
-            Origin::Object(path) => push(found, Origin::object(&path, attribute)),
+            Origin::Module(module) => push(
+                found,
+                match surface::member(module, attribute) {
+                    Member::Module(path) => Origin::Module(Cow::Borrowed(path)),
+                    Member::Object(path) => Origin::Object(Cow::Borrowed(path)),
+                    Member::NotPublic => {
+                        Origin::Object(Cow::Owned(format!("{module}.{attribute}")))
+                    }
+                },
+            ),
+            Origin::Object(path) => push(found, Origin::object(path, attribute)),
             Origin::Own(dotted) => {
                 let before = found.len();
-                self.own_member(&dotted, attribute, found);
+                self.own_member(dotted, attribute, found);
                 if found.len() == before {
                     push(found, Origin::Value);
                 }
@@ -167,7 +181,7 @@ impl<'b, 'a: 'b> Resolver<'b, 'a> {
         }
     }
 
-    pub fn own_member(&mut self, dotted: &str, name: &str, found: &mut Vec<Origin>) {
+    pub fn own_member(&mut self, dotted: &str, name: &str, found: &mut Vec<Origin<'a>>) {
         if !self.step(found) {
             return;
         }
@@ -177,7 +191,7 @@ impl<'b, 'a: 'b> Resolver<'b, 'a> {
             format!("{dotted}.{name}")
         };
         if self.bundle.is_own(&inner) {
-            push(found, Origin::Own(inner));
+            push(found, Origin::Own(Cow::Owned(inner)));
         }
         if let Some(&index) = self.bundle.modules.get(dotted)
             && let Some(file) = self.bundle.files.get(index)
@@ -189,163 +203,5 @@ impl<'b, 'a: 'b> Resolver<'b, 'a> {
         {
             self.record(index, 0, name, record, found);
         }
-    }
-
-    fn name(
-        &mut self,
-        file: usize,
-        scope: ScopeId,
-        name: &'b str,
-        use_start: usize,
-        found: &mut Vec<Origin>,
-    ) {
-        let Some(source) = self.bundle.files.get(file) else {
-            return;
-        };
-        let Some((home, record)) = source.scopes.lookup(scope, name) else {
-            push(found, Origin::Builtin(name.to_owned()));
-            return;
-        };
-        let passed = source
-            .scopes
-            .depth(scope)
-            .saturating_sub(source.scopes.depth(home));
-        self.bundle.ledger.spend(passed / SCOPES_PER_STEP);
-        self.record(file, home, name, record, found);
-        if !record.is_deleted && record.settled.is_some_and(|settled| settled <= use_start) {
-            return;
-        }
-        // a name that is not bound yet is looked up further out: class body, then module, then builtins
-        match source.scopes.scopes.get(home) {
-            Some(scope) if scope.kind == ScopeKind::Module && builtins::is_refused(name) => {
-                push(found, Origin::Builtin(name.to_owned()));
-            }
-            Some(scope) if scope.kind == ScopeKind::Class => {
-                if let Some(parent) = scope.parent
-                    && (source.scopes.lookup(parent, name).is_some() || builtins::is_refused(name))
-                    && self.step(found)
-                {
-                    self.name(file, parent, name, use_start, found);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn record(
-        &mut self,
-        file: usize,
-        home: ScopeId,
-        name: &'b str,
-        record: &NameRecord<'a>,
-        found: &mut Vec<Origin>,
-    ) {
-        if self.open.contains(&(file, home, name)) {
-            self.cuts += 1;
-            self.is_cyclic |= self.attributes > 0;
-            return;
-        }
-        let key = std::ptr::from_ref(record) as usize;
-        if let Some(known) = self.bundle.ledger.name(key) {
-            if known.is_cyclic {
-                // what is above it does not hold for the cycle's other names
-                self.cuts += 1;
-                self.is_cyclic = true;
-            }
-            push_all(found, &known.origins);
-            return;
-        }
-        if self.open.len() >= MAX_ALIAS_DEPTH {
-            self.cuts += 1;
-            push(found, Origin::Undecided);
-            return;
-        }
-        let (cuts, was_cyclic) = (self.cuts, std::mem::take(&mut self.is_cyclic));
-        let mut here = Vec::new();
-        self.open.push((file, home, name));
-        for bound in &record.bounds {
-            self.bound(file, name, bound, &mut here);
-        }
-        self.open.pop();
-        push_all(found, &here);
-        // nothing was cut, or only at this name itself: the answer is the same wherever it is asked
-        let is_whole = self.cuts == cuts || (self.open.is_empty() && self.attributes == 0);
-        if is_whole && self.bundle.ledger.exhausted().is_none() {
-            let followed = Followed {
-                origins: here.into(),
-                is_cyclic: self.is_cyclic,
-            };
-            self.bundle.ledger.note_name(key, followed);
-        }
-        self.is_cyclic |= was_cyclic;
-    }
-
-    fn bound(&mut self, file: usize, name: &str, bound: &Bound<'a>, found: &mut Vec<Origin>) {
-        if !self.step(found) {
-            return;
-        }
-        match bound.binding {
-            Binding::Import { module } => push(
-                found,
-                if self.bundle.is_own(module) {
-                    Origin::Own(module.to_owned())
-                } else {
-                    Origin::Module(module.to_owned())
-                },
-            ),
-            Binding::ImportFrom {
-                module,
-                level,
-                name,
-            } => {
-                let path = self.bundle.files.get(file).map_or("", |file| file.path);
-                let dotted = self.bundle.absolute(path, module, level);
-                if level > 0 || self.bundle.is_own(&dotted) {
-                    self.own_member(&dotted, name, found);
-                } else {
-                    self.member(Origin::Module(dotted), name, found);
-                }
-            }
-            Binding::Alias(value) => self.expression(file, bound.scope, value, found),
-            Binding::Parameter { position, .. } => push(
-                found,
-                if self.is_context(file, bound.scope, name, position) {
-                    Origin::Context
-                } else {
-                    Origin::Value
-                },
-            ),
-            Binding::Function => push(found, Origin::Function),
-            Binding::Class | Binding::Walrus | Binding::Other | Binding::Delete => {
-                push(found, Origin::Value)
-            }
-        }
-    }
-
-    /// Whether a parameter is the context: the first one of an entry point, or one called `ctx` outside the static
-    /// methods of autograd functions, where `ctx` comes first and means something else.
-    fn is_context(&self, file: usize, scope: ScopeId, name: &str, position: usize) -> bool {
-        let Some(source) = self.bundle.files.get(file) else {
-            return false;
-        };
-        let Some(function) = source.scopes.scopes.get(scope) else {
-            return false;
-        };
-        let parent = function
-            .parent
-            .and_then(|id| source.scopes.scopes.get(id))
-            .map(|scope| scope.kind);
-        let roles = &self.bundle.roles;
-        let is_entry = parent == Some(ScopeKind::Module)
-            && position == 0
-            && ((source.path == roles.architecture.0 && function.name == roles.architecture.1)
-                || (source.path == roles.training.0 && function.name == roles.training.1));
-        is_entry || (name == "ctx" && (parent != Some(ScopeKind::Class) || position > 0))
-    }
-}
-
-fn push_all(found: &mut Vec<Origin>, origins: &[Origin]) {
-    for origin in origins {
-        push(found, origin.clone());
     }
 }

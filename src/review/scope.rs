@@ -1,8 +1,10 @@
 //! Python's name scopes of one file: which binding a name can refer to at a given place.
 
-use std::collections::{HashMap, HashSet};
+use std::cell::OnceCell;
 
+use super::ledger::Followed;
 use super::parse::ast::{Constant, Expr, Stmt};
+use super::seeded::{Set, Table};
 use super::walk::{Binding, ScopeKind, Span, Visitor, walk_module};
 
 /// Index of a scope in [`ScopeTable`]; scopes are numbered in walk order, the module is 0.
@@ -27,6 +29,8 @@ pub struct NameRecord<'a> {
     pub texts: Vec<&'a str>,
     /// Something else than string constants is bound to the name, or more of them than are kept.
     pub has_other_values: bool,
+    /// A function or class of this name is defined.
+    pub is_definition: bool,
     /// `bounds` has a function, or another value that leads nowhere.
     has_function: bool,
     has_plain_value: bool,
@@ -34,11 +38,18 @@ pub struct NameRecord<'a> {
     pub is_deleted: bool,
     /// The smallest offset from which on the name is certainly bound, if there is one.
     pub settled: Option<usize>,
+    /// What the name refers to, once it has been followed.
+    pub followed: OnceCell<Followed<'a>>,
 }
 
 const MAX_TEXTS: usize = 32;
 
 impl<'a> NameRecord<'a> {
+    /// Whether the name is certainly bound at this byte offset.
+    pub fn is_bound_at(&self, offset: usize) -> bool {
+        !self.is_deleted && self.settled.is_some_and(|settled| settled <= offset)
+    }
+
     fn add(&mut self, bound: Bound<'a>, settled: Option<usize>) {
         self.count += 1;
         self.settled = match (self.settled, settled) {
@@ -56,6 +67,7 @@ impl<'a> NameRecord<'a> {
             }
             _ => None,
         };
+        self.is_definition |= matches!(bound.binding, Binding::Function | Binding::Class);
         match text {
             Some(text) if self.texts.len() < MAX_TEXTS => self.texts.push(text),
             _ => self.has_other_values = true,
@@ -94,9 +106,9 @@ pub struct Scope<'a> {
     pub depth: usize,
     /// The `def` or `class` statement whose body this is.
     pub definition: Option<&'a Stmt>,
-    pub names: HashMap<&'a str, NameRecord<'a>>,
-    globals: HashSet<&'a str>,
-    nonlocals: HashSet<&'a str>,
+    pub names: Table<&'a str, NameRecord<'a>>,
+    globals: Set<&'a str>,
+    nonlocals: Set<&'a str>,
 }
 
 /// All scopes of a file.
@@ -219,9 +231,9 @@ impl<'a> Visitor<'a> for Builder<'a> {
             parent: self.stack.last().copied(),
             depth: self.stack.len(),
             definition,
-            names: HashMap::new(),
-            globals: HashSet::new(),
-            nonlocals: HashSet::new(),
+            names: Table::default(),
+            globals: Set::default(),
+            nonlocals: Set::default(),
         });
         self.stack.push(id);
     }

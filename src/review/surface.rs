@@ -1,10 +1,23 @@
 //! What of each library a submission may use: the tables of `surface/*.txt`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::LazyLock;
 
-static SURFACES: LazyLock<HashMap<&'static str, HashSet<&'static str>>> = LazyLock::new(|| {
-    let mut surfaces: HashMap<&'static str, HashSet<&'static str>> = HashMap::new();
+use super::seeded::Table;
+
+/// What is known of one module or package, by the names inside it.
+#[derive(Default)]
+struct Module {
+    /// May be imported by name; others exist only as packages of those.
+    is_importable: bool,
+    /// Listed names, with their dotted paths.
+    objects: Table<&'static str, &'static str>,
+    /// Modules and packages in it, with their dotted paths.
+    modules: Table<&'static str, &'static str>,
+}
+
+static MODULES: LazyLock<Table<&'static str, Module>> = LazyLock::new(|| {
+    let mut modules: Table<&'static str, Module> = Table::default();
     for text in [
         include_str!("surface/python.txt"),
         include_str!("surface/torch.txt"),
@@ -16,29 +29,27 @@ static SURFACES: LazyLock<HashMap<&'static str, HashSet<&'static str>>> = LazyLo
                 .and_then(|rest| rest.strip_suffix(']'))
             {
                 module = header;
-                surfaces.entry(module).or_default();
+                modules.entry(module).or_default().is_importable = true;
             } else {
-                surfaces
-                    .entry(module)
-                    .or_default()
-                    .extend(line.split_whitespace());
+                let entry = modules.entry(module).or_default();
+                for name in line.split_whitespace() {
+                    let path: &'static str = format!("{module}.{name}").leak();
+                    entry.objects.insert(name, path);
+                }
             }
         }
     }
-    surfaces.remove("");
-    surfaces
-});
-
-static PACKAGES: LazyLock<HashSet<String>> = LazyLock::new(|| {
-    let mut packages = HashSet::new();
-    for module in SURFACES.keys() {
-        for (dot, _) in module.match_indices('.') {
-            if let Some(parent) = module.get(..dot) {
-                packages.insert(parent.to_owned());
-            }
+    modules.remove("");
+    let importable: Vec<&'static str> = modules.keys().copied().collect();
+    for path in importable {
+        let mut path = path;
+        while let Some((parent, name)) = path.rsplit_once('.') {
+            let package = modules.entry(parent).or_default();
+            package.modules.insert(name, path);
+            path = parent;
         }
     }
-    packages
+    modules
 });
 
 static RESERVED: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
@@ -49,49 +60,61 @@ static RESERVED: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
         .collect()
 });
 
-/// What a dotted name inside a library module is.
+/// What a dotted name inside a library module is, with its path where it is public.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Member {
-    Module,
-    Object,
+    Module(&'static str),
+    Object(&'static str),
     NotPublic,
 }
 
 /// Whether `module` may be imported by name.
 pub fn is_importable(module: &str) -> bool {
-    SURFACES.contains_key(module)
+    MODULES
+        .get(module)
+        .is_some_and(|module| module.is_importable)
 }
 
-/// Whether `module` exists only as the package of importable modules, like `torch.nn.attention` of a deeper one.
+/// Whether `module` is importable, or exists as the package of importable modules, like `torch.nn.attention` of a
+/// deeper one.
 pub fn is_package(module: &str) -> bool {
-    SURFACES.contains_key(module) || PACKAGES.contains(module)
+    MODULES.contains_key(module)
 }
 
 /// What `module.name` is.
 pub fn member(module: &str, name: &str) -> Member {
-    let dotted = format!("{module}.{name}");
-    if is_package(&dotted) {
-        return Member::Module;
+    if name.contains('.') {
+        // from a text; no attribute is written like this
+        let dotted = format!("{module}.{name}");
+        return match MODULES.get_key_value(dotted.as_str()) {
+            Some((path, _)) => Member::Module(path),
+            None => Member::NotPublic,
+        };
     }
-    match SURFACES.get(module) {
-        Some(names) if names.contains(name) => Member::Object,
-        _ => Member::NotPublic,
+    let Some(module) = MODULES.get(module) else {
+        return Member::NotPublic;
+    };
+    match (module.modules.get(name), module.objects.get(name)) {
+        (Some(path), _) => Member::Module(path),
+        (None, Some(path)) => Member::Object(path),
+        (None, None) => Member::NotPublic,
     }
 }
 
 /// Names that no file of a bundle may carry, because an import could reach the wrong module.
 pub fn is_reserved(stem: &str) -> bool {
-    RESERVED.contains(stem) || SURFACES.contains_key(stem) || PACKAGES.contains(stem)
+    RESERVED.contains(stem) || is_package(stem)
 }
 
 /// Up to three listed names that look like a refused one.
 pub fn similar(module: &str, name: &str) -> Vec<&'static str> {
-    let Some(names) = SURFACES.get(module) else {
+    let Some(module) = MODULES.get(module) else {
         return Vec::new();
     };
     let wanted = name.to_ascii_lowercase();
-    let mut close: Vec<&'static str> = names
-        .iter()
+    let mut close: Vec<&'static str> = module
+        .objects
+        .keys()
         .copied()
         .filter(|candidate| {
             let candidate = candidate.to_ascii_lowercase();
@@ -122,7 +145,12 @@ mod tests {
             ("torch.nn.utils", "clip_grad_norm_"),
             ("math", "log"),
         ] {
-            assert_eq!(member(module, name), Member::Object, "{module}.{name}");
+            let path = format!("{module}.{name}");
+            let found = member(module, name);
+            assert!(
+                matches!(found, Member::Object(found) if found == path),
+                "{path}"
+            );
         }
         for (module, name) in [
             ("torch", "os"),
@@ -152,13 +180,13 @@ mod tests {
         ] {
             assert_eq!(member(module, name), Member::NotPublic, "{module}.{name}");
         }
-        assert_eq!(member("torch", "nn"), Member::Module);
+        assert_eq!(member("torch", "nn"), Member::Module("torch.nn"));
     }
 
     #[test]
     fn private_names_are_listed_only_by_decision() {
-        for (module, names) in SURFACES.iter() {
-            for name in names {
+        for (path, module) in MODULES.iter() {
+            for name in module.objects.keys() {
                 let is_exception = name.starts_with("_foreach_")
                     || matches!(
                         *name,
@@ -167,7 +195,7 @@ mod tests {
                             | "_LRScheduler"
                             | "_calculate_fan_in_and_fan_out"
                     );
-                assert!(!name.starts_with('_') || is_exception, "{module}.{name}");
+                assert!(!name.starts_with('_') || is_exception, "{path}.{name}");
             }
         }
     }

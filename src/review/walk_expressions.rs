@@ -2,9 +2,9 @@
 
 use super::parse::ast::{self, Arguments, Comprehension, Expr, Keyword, Pattern, TypeParam};
 use super::parse::span;
-use super::walk::{Binding, ScopeKind, Span, Walk, positional};
+use super::walk::{Binding, ScopeKind, Span, Visitor, Walk, positional};
 
-impl<'a> Walk<'_, 'a> {
+impl<'a, V: Visitor<'a>> Walk<'_, V> {
     pub(super) fn optional(&mut self, expression: Option<&'a Expr>) {
         if let Some(expression) = expression {
             self.expression(expression);
@@ -18,7 +18,7 @@ impl<'a> Walk<'_, 'a> {
     }
 
     pub(super) fn expression(&mut self, expression: &'a Expr) {
-        if !self.descend(span(expression)) {
+        if !self.descend(expression) {
             return;
         }
         self.visitor.expression(expression);
@@ -176,7 +176,7 @@ impl<'a> Walk<'_, 'a> {
     }
 
     pub(super) fn pattern(&mut self, pattern: &'a Pattern) {
-        if !self.descend(span(pattern)) {
+        if !self.descend(pattern) {
             return;
         }
         self.visitor.pattern(pattern);

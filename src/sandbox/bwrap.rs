@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{MemfdFlags, memfd_create};
 
+use super::etc::{self, HOSTNAME, NOBODY};
 use super::filter::INSIDE;
 use super::{Command, SandboxError};
 
@@ -133,7 +134,7 @@ fn options_of(command: &Command) -> Result<Vec<OsString>, SandboxError> {
     for part in SYSTEM {
         line.system(Path::new(part));
     }
-    for (name, path) in etc(&command.scratch)? {
+    for (name, path) in etc::files(&command.scratch, NOBODY, NOBODY)? {
         line.bind("--ro-bind", &path, &Path::new("/etc").join(name));
     }
     line.flags(&["--proc", "/proc", "--dev", "/dev"]);
@@ -151,7 +152,7 @@ fn options_of(command: &Command) -> Result<Vec<OsString>, SandboxError> {
         }
     }
     if command.cuda {
-        line.cuda();
+        line.cuda(Path::exists);
     }
     for mount in &command.mounts {
         let kind = if mount.writable {
@@ -161,12 +162,11 @@ fn options_of(command: &Command) -> Result<Vec<OsString>, SandboxError> {
         };
         line.bind(kind, &mount.host, &mount.inside);
     }
-    line.flags(&["--remount-ro", "/", "--chdir", "/tmp"]);
+    // --dev makes a writable tmpfs without a limit, which nothing would count.
+    line.flags(&["--remount-ro", "/dev", "--remount-ro", "/"]);
+    line.flags(&["--chdir", "/tmp"]);
     Ok(line.0)
 }
-
-/// torchrun resolves its own host name: it must be one that the inside's /etc/hosts knows.
-const HOSTNAME: &str = "prism";
 
 struct Line(Vec<OsString>);
 
@@ -180,16 +180,9 @@ impl Line {
             "--die-with-parent",
             "--new-session",
         ]);
-        self.flags(&[
-            "--cap-drop",
-            "ALL",
-            "--uid",
-            "65534",
-            "--gid",
-            "65534",
-            "--hostname",
-            HOSTNAME,
-        ]);
+        let nobody = NOBODY.to_string();
+        self.flags(&["--cap-drop", "ALL", "--uid", &nobody, "--gid", &nobody]);
+        self.flags(&["--hostname", HOSTNAME]);
     }
 
     fn flags(&mut self, flags: &[&str]) {
@@ -209,51 +202,17 @@ impl Line {
         }
     }
 
-    /// Device nodes must come after --dev; cuInit reads /sys.
-    fn cuda(&mut self) {
+    /// Device nodes must come after --dev, and before it is made read-only; cuInit reads /sys.
+    fn cuda(&mut self, is_there: impl Fn(&Path) -> bool) {
         let cards = (0..16).map(|card| format!("/dev/nvidia{card}"));
         for node in NVIDIA.iter().map(|node| (*node).to_owned()).chain(cards) {
             let node = PathBuf::from(node);
-            if node.exists() {
+            if is_there(&node) {
                 self.bind("--dev-bind", &node, &node);
             }
         }
         self.bind("--ro-bind", Path::new("/sys"), Path::new("/sys"));
     }
-}
-
-/// The few files of /etc that libc and torchrun ask for, with nothing of the host in them.
-fn etc(scratch: &Path) -> Result<Vec<(&'static str, PathBuf)>, SandboxError> {
-    let folder = scratch.join("etc");
-    std::fs::create_dir_all(&folder).map_err(|source| SandboxError::Io {
-        path: folder.clone(),
-        source,
-    })?;
-    let files = [
-        (
-            "hosts",
-            format!("127.0.0.1 localhost {HOSTNAME}\n::1 localhost\n"),
-        ),
-        (
-            "passwd",
-            "prism:x:65534:65534::/tmp:/bin/false\n".to_owned(),
-        ),
-        ("group", "prism:x:65534:\n".to_owned()),
-        (
-            "nsswitch.conf",
-            "passwd: files\ngroup: files\nhosts: files\n".to_owned(),
-        ),
-    ];
-    let mut paths = Vec::new();
-    for (name, text) in files {
-        let path = folder.join(name);
-        std::fs::write(&path, text).map_err(|source| SandboxError::Io {
-            path: path.clone(),
-            source,
-        })?;
-        paths.push((name, path));
-    }
-    Ok(paths)
 }
 
 #[cfg(test)]
@@ -263,11 +222,10 @@ mod tests {
     use super::*;
     use crate::sandbox::{Isolation, Limits, python};
 
-    #[test]
-    fn an_environment_below_tmp_is_not_hidden_by_the_private_tmp() {
-        let scratch = tempfile::tempdir().unwrap();
-        let command = Command {
+    fn command(scratch: &Path) -> Command {
+        Command {
             isolation: Isolation::Bwrap,
+            image: None,
             python: python::Environment {
                 python: "/tmp/clone/.venv/bin/python".into(),
                 folders: vec!["/tmp/clone/.venv".into()],
@@ -275,8 +233,8 @@ mod tests {
             arguments: Vec::new(),
             environment: BTreeMap::new(),
             mounts: Vec::new(),
-            scratch: scratch.path().to_owned(),
-            artifacts: scratch.path().join("artifacts"),
+            scratch: scratch.to_owned(),
+            artifacts: scratch.join("artifacts"),
             limits: Limits {
                 memory_bytes: 1 << 30,
                 processes: 8,
@@ -287,15 +245,53 @@ mod tests {
                 limit_address_space: true,
             },
             cuda: false,
-            log: scratch.path().join("log"),
-        };
-        let options = options_of(&command).unwrap();
-        let place = |pair: [&str; 2]| {
-            options
-                .windows(2)
-                .position(|two| two == pair)
-                .unwrap_or_else(|| panic!("{pair:?} in {options:?}"))
-        };
-        assert!(place(["--tmpfs", "/tmp"]) < place(["--ro-bind", "/tmp/clone/.venv"]));
+            log: scratch.join("log"),
+        }
+    }
+
+    fn place(options: &[OsString], flags: &[&str]) -> usize {
+        options
+            .windows(flags.len())
+            .position(|some| some == flags)
+            .unwrap_or_else(|| panic!("{flags:?} in {options:?}"))
+    }
+
+    #[test]
+    fn an_environment_below_tmp_is_not_hidden_by_the_private_tmp() {
+        let scratch = tempfile::tempdir().unwrap();
+        let options = options_of(&command(scratch.path())).unwrap();
+        assert!(
+            place(&options, &["--tmpfs", "/tmp"])
+                < place(&options, &["--ro-bind", "/tmp/clone/.venv"])
+        );
+    }
+
+    #[test]
+    fn what_is_read_only_becomes_so_when_all_is_in_place() {
+        let scratch = tempfile::tempdir().unwrap();
+        let options = options_of(&command(scratch.path())).unwrap();
+        let sealed = place(&options, &["--remount-ro", "/dev", "--remount-ro", "/"]);
+        let last = ["--bind", "--ro-bind", "--dev", "--tmpfs", "--symlink"]
+            .iter()
+            .filter_map(|flag| options.iter().rposition(|option| option == flag))
+            .max();
+        assert!(last.is_some_and(|last| last < sealed), "{options:?}");
+    }
+
+    #[test]
+    fn the_nodes_of_the_cards_that_are_there() {
+        let mut line = Line(Vec::new());
+        let there = [
+            "/dev/nvidiactl",
+            "/dev/nvidia-uvm",
+            "/dev/nvidia0",
+            "/dev/nvidia3",
+        ];
+        line.cuda(|node| there.iter().any(|there| Path::new(there) == node));
+        for node in there {
+            place(&line.0, &["--dev-bind", node, node]);
+        }
+        place(&line.0, &["--ro-bind", "/sys", "/sys"]);
+        assert_eq!(line.0.len(), 3 * (there.len() + 1), "{:?}", line.0);
     }
 }

@@ -4,6 +4,7 @@
 //! [`score_run`] is the way through this room for a run that was just measured. Nothing here looks at a submission.
 
 pub mod code_length;
+pub mod components;
 pub mod constants;
 pub mod drift;
 pub mod error;

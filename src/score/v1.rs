@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::v1_fields::Fields;
 
 /// Shares of the architecture and the recipe in the final score.
-const ARCHITECTURE_SHARE: f64 = 0.7;
-const RECIPE_SHARE: f64 = 0.3;
+pub const ARCHITECTURE_SHARE: f64 = 0.7;
+pub const RECIPE_SHARE: f64 = 0.3;
 
 /// Weight of each benchmark; one that is missing counts as 0.
 const BENCHMARKS: [(&str, f64); 8] = [

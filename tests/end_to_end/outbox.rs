@@ -164,7 +164,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 /// Schema by file name; a file of any other name is none of ours.
-const KINDS: [(&str, Option<&str>); 15] = [
+const KINDS: [(&str, Option<&str>); 18] = [
     ("status.json", Some("status")),
     ("review.json", Some("review")),
     ("architecture_graph.json", Some("architecture_graph")),
@@ -176,6 +176,9 @@ const KINDS: [(&str, Option<&str>); 15] = [
     ("signature.json", Some("signature")),
     ("run_config.json", Some("run_config")),
     ("corpus_manifest.json", Some("locked_data")),
+    ("families.json", Some("families")),
+    ("ownership.jsonl", None),
+    ("architecture_structure.txt", None),
     ("submission.zip", None),
     ("run.log", None),
     ("online_loss.parquet", None),

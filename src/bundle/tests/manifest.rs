@@ -1,6 +1,6 @@
 //! prism.yaml.
 
-use super::super::{BundleError, ManifestPlace};
+use super::super::{BundleError, Kind, ManifestPlace};
 use super::{open_default, refusal, two_scripts, with_manifest};
 
 #[test]
@@ -49,15 +49,18 @@ fn a_manifest_below_the_top_is_an_ordinary_file() {
 }
 
 #[test]
-fn kinds_of_the_earlier_contract_are_named() {
-    for kind in ["architecture_only", "training_for_arch"] {
-        let error = refusal(&with_manifest(&format!("kind: {kind}\n")).build());
-        assert_eq!(error.rule_id(), "prism:manifest-kind");
-        assert!(
-            error.to_string().contains("v1 kinds are not accepted here"),
-            "{error}"
-        );
-    }
+fn a_kind_is_read_and_a_training_names_its_family() {
+    let open = |text: &str| open_default(&with_manifest(text).build()).expect(text).kind;
+    assert_eq!(open("name: x\n"), Kind::Full);
+    assert_eq!(open("kind: architecture_only\n"), Kind::ArchitectureOnly);
+    let architecture_id = "arch-0123".to_owned();
+    assert_eq!(
+        open("kind: training_for_arch\narchitecture_id: arch-0123\n"),
+        Kind::TrainingForArch { architecture_id }
+    );
+    let error = refusal(&with_manifest("kind: training_for_arch\n").build());
+    assert_eq!(error.rule_id(), "prism:manifest-kind");
+    assert!(error.to_string().contains("architecture_id"), "{error}");
     let error = refusal(&with_manifest("kind: fancy\n").build());
     assert_eq!(error.rule_id(), "prism:manifest-invalid");
 }

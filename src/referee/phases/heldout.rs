@@ -69,7 +69,7 @@ pub fn evaluate_trained(
         };
         if let Some((batch, live)) = trained.check {
             let wait = patience.now();
-            step::predict(connection, vocab_size, batch, loss, wait, &mut scratch)?;
+            step::predict_losses(connection, batch, loss, wait, &mut scratch)?;
             let difference = live.largest_difference_nats(&scratch);
             check.passed = difference <= config.audit.tolerance_nats;
             check.evidence = format!(

@@ -3,6 +3,8 @@
 
 pub mod heldout;
 #[cfg(test)]
+mod hostile_committer;
+#[cfg(test)]
 mod hostile_peer;
 mod probe;
 mod ranks;

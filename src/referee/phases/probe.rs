@@ -57,11 +57,10 @@ impl<'a> Prober<'a> {
         patience: Patience,
         scored: &mut Prediction,
     ) -> Result<(), Stop> {
-        let vocab_size = geometry.vocab_size;
         let Some(probe) = self.schedule.probe(index as u32, 0, batch) else {
-            let wait = patience.now();
-            return step::predict(connection, vocab_size, batch, loss, wait, scored);
+            return step::predict_losses(connection, batch, loss, patience.now(), scored);
         };
+        let vocab_size = geometry.vocab_size;
         let mut probed = Prediction::default();
         let asked = Batch {
             targets: step::targets_of(&probe, batch),

@@ -148,8 +148,9 @@ impl Batches {
             let wait = patience.now();
             step::predict(connection, vocab_size, &asked, loss, wait, &mut replayed)?;
             for (row, &cut) in cuts.iter().enumerate() {
-                for place in row * cols..row * cols + cut {
-                    compared.add(scored[place], replayed.nats[place]);
+                let places = row * cols..row * cols + cut;
+                for (&ours, &theirs) in scored[places.clone()].iter().zip(&replayed.nats[places]) {
+                    compared.add(ours, theirs);
                 }
             }
         }

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::dataset::stream::{Batch, TokenStream};
 use crate::referee::blind::BlindWatch;
 use crate::referee::causality::Schedule;
+use crate::referee::committed::Answers;
 use crate::referee::connection::{Stop, explain, unexpected};
 use crate::referee::events::Event;
 use crate::referee::handshake::Started;
@@ -41,6 +42,7 @@ pub struct Training<'a> {
     pub loss: &'a mut dyn Loss,
     pub journal: &'a mut Journal,
     pub events: &'a mut dyn FnMut(Event),
+    pub answers: Answers,
     pub probes: Vec<ProbeResult>,
     pub blind: BlindWatch,
     pub snapshots: Snapshots,
@@ -79,6 +81,7 @@ impl Training<'_> {
         let ranks = self.started.connections.len();
         let lanes = stream.lanes(geometry.batch_size * ranks, geometry.seq_len)?;
         self.schedule = self.schedule.for_steps(lanes.full_steps());
+        self.answers.for_steps(lanes.full_steps());
         let most = self
             .config
             .budget

@@ -9,6 +9,7 @@ use super::probe::Prober;
 use super::{check_cap, evaluate, evaluation_patience, heldout_geometry, take_built};
 use crate::config::Config;
 use crate::dataset::stream::{Batch, TokenStream};
+use crate::families::structure::Structure;
 use crate::referee::causality::Schedule;
 use crate::referee::connection::{Connection, Stop};
 use crate::referee::handshake::Started;
@@ -17,6 +18,7 @@ use crate::referee::loss::Loss;
 use crate::referee::measured::{Fault, ProbeResult};
 use crate::referee::shm::Geometry;
 use crate::referee::step::{self, Prediction};
+use crate::referee::structure;
 use crate::referee::wire::FromReferee;
 use crate::score::stream_rows::HeldoutRole;
 
@@ -25,19 +27,29 @@ use crate::score::stream_rows::HeldoutRole;
 pub struct Twin {
     started: Started,
     pub parameters: u64,
+    /// None where another process tells it.
+    pub structure: Option<Structure>,
 }
 
 impl Twin {
     /// Waits for build_model and applies the cap.
-    pub fn build(mut started: Started, config: &Config) -> Result<Self, Stop> {
+    pub fn build(
+        mut started: Started,
+        config: &Config,
+        tells_structure: bool,
+    ) -> Result<Self, Stop> {
         let patience = Duration::from_secs(config.run.build_s);
         let connection = only(&mut started)?;
-        let built = take_built(connection, patience);
-        let parameters = built.map_err(|stop| build_fault(stop, &started, config))?;
+        let told = tells_structure
+            .then(|| structure::take(connection, patience))
+            .transpose();
+        let built = told.and_then(|told| Ok((told, take_built(connection, patience)?)));
+        let (structure, parameters) = built.map_err(|stop| build_fault(stop, &started, config))?;
         check_cap(parameters, config.contest.max_parameters)?;
         Ok(Self {
             started,
             parameters,
+            structure,
         })
     }
 

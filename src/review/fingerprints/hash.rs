@@ -16,11 +16,11 @@ pub fn bytes(seed: u64, bytes: &[u8]) -> u64 {
         word.copy_from_slice(chunk);
         hash = mix(hash, u64::from_le_bytes(word));
     }
-    let mut word = [0; 8];
-    for (to, from) in word.iter_mut().zip(chunks.remainder()) {
-        *to = *from;
-    }
-    mix(hash, u64::from_le_bytes(word))
+    let rest = chunks.remainder().iter().rev();
+    mix(
+        hash,
+        rest.fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    )
 }
 
 /// Spreads the bits of a running hash (the finaliser of MurmurHash3) and keeps 32 of them.

@@ -7,6 +7,8 @@ use super::set;
 
 /// Tokens in one window.
 const WINDOW: usize = 5;
+/// Of an ordinary file, rounded down.
+const BYTES_PER_TOKEN: usize = 4;
 /// Tokens read of a file that is no Python source.
 const MAX_OTHER_TOKENS: usize = 20_000;
 
@@ -15,6 +17,11 @@ const MAX_OTHER_TOKENS: usize = 20_000;
 pub struct TokenHashes(Vec<u64>);
 
 impl TokenHashes {
+    /// With room for the tokens of an ordinary file.
+    pub fn for_source(source: &str) -> TokenHashes {
+        TokenHashes(Vec::with_capacity(source.len() / BYTES_PER_TOKEN))
+    }
+
     pub fn text(&mut self, text: &str) {
         self.0.push(bytes(3, text.as_bytes()));
     }

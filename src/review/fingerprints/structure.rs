@@ -155,13 +155,9 @@ fn winnow(codes: &[(u64, usize)], file: usize, lines: &Lines, grams: &mut Vec<Gr
 }
 
 fn line_starts(file: &SourceFile<'_>) -> Vec<usize> {
-    let newlines = file
-        .text
-        .bytes()
-        .enumerate()
-        .filter(|(_, byte)| *byte == b'\n');
+    let newlines = memchr::memchr_iter(b'\n', file.text.as_bytes());
     std::iter::once(0)
-        .chain(newlines.map(|(offset, _)| offset + 1))
+        .chain(newlines.map(|offset| offset + 1))
         .collect()
 }
 
@@ -257,7 +253,10 @@ impl<'a> Visitor<'a> for Codes<'_, 'a> {
             Expr::Attribute(node) => mix(kind, self.attribute_code(&node.attr)),
             Expr::Constant(node) => match &node.value {
                 Constant::Int(number) => {
-                    self.constants = bytes(self.constants, number.to_string().as_bytes());
+                    self.constants = match u64::try_from(number) {
+                        Ok(number) => small_number(self.constants, number),
+                        Err(_) => bytes(self.constants, number.to_string().as_bytes()),
+                    };
                     NUMBER
                 }
                 Constant::Float(number) => {
@@ -297,6 +296,21 @@ impl<'a> Visitor<'a> for Codes<'_, 'a> {
     fn too_deep(&mut self, _span: Span) {}
 }
 
+/// Takes the decimal digits of a number into a hash.
+fn small_number(hash: u64, mut number: u64) -> u64 {
+    let mut digits = [b'0'; 20];
+    let mut start = digits.len() - 1;
+    for (place, digit) in digits.iter_mut().enumerate().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+        start = place;
+        if number == 0 {
+            break;
+        }
+    }
+    bytes(hash, digits.get(start..).unwrap_or(&[]))
+}
+
 fn operator_code(op: Operator) -> u64 {
     match op {
         Operator::Add => 0,
@@ -327,5 +341,18 @@ fn comparison_code(op: CmpOp) -> u64 {
         CmpOp::IsNot => 7,
         CmpOp::In => 8,
         CmpOp::NotIn => 9,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_hashed_by_their_digits() {
+        for number in [0, 7, 10, 4_096, u64::MAX] {
+            let digits = number.to_string();
+            assert_eq!(small_number(3, number), bytes(3, digits.as_bytes()));
+        }
     }
 }

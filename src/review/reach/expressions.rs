@@ -1,7 +1,7 @@
 //! One expression of a unit: the names it mentions and the members of the bundle's files that it reads.
 
-use super::Use;
 use super::statements::UnitWalk;
+use super::{Extent, Use};
 use crate::review::flow::{Flow, Test};
 use crate::review::origin::Origin;
 use crate::review::parse::ast::{BoolOp, Constant, Expr, ExprContext};
@@ -26,12 +26,7 @@ impl<'a> Visitor<'a> for Scan<'_, '_, '_, 'a> {
     }
 
     fn expression(&mut self, expression: &'a Expr) {
-        let (start, end) = span(expression);
-        if self
-            .dead
-            .iter()
-            .any(|dead| dead.0 <= start && end <= dead.1)
-        {
+        if self.is_dead(expression) {
             return;
         }
         let (from, file, scope) = (self.walk.number, self.walk.file, self.walk.scope);
@@ -76,6 +71,9 @@ impl<'a> Visitor<'a> for Scan<'_, '_, '_, 'a> {
             Expr::Subscript(_) => {}
             _ => return,
         }
+        if self.walk.reacher.extent == Extent::Needed {
+            return;
+        }
         self.walk.reacher.reached.uses.push(Use {
             unit: from,
             file,
@@ -90,24 +88,29 @@ impl<'a> Visitor<'a> for Scan<'_, '_, '_, 'a> {
 }
 
 impl<'a> Scan<'_, '_, '_, 'a> {
+    fn is_dead(&self, expression: &Expr) -> bool {
+        if self.dead.is_empty() {
+            return false;
+        }
+        let (start, end) = span(expression);
+        let is_around = |dead: &Span| dead.0 <= start && end <= dead.1;
+        self.dead.iter().any(is_around)
+    }
+
     /// `layers.block` where `layers` is a file of the bundle.
     fn own_module_member(&mut self, base: &'a Expr, name: &'a str) {
         let (from, file, scope) = (self.walk.number, self.walk.file, self.walk.scope);
         let on_main = self.walk.on_main;
         let reacher = &mut *self.walk.reacher;
         let bundle = reacher.bundle;
-        let is_defined_somewhere = bundle.files.iter().any(|file| {
-            file.scopes
-                .scopes
-                .first()
-                .is_some_and(|module| module.names.contains_key(name))
-        });
-        if !is_defined_somewhere || !matches!(base, Expr::Name(_) | Expr::Attribute(_)) {
+        if !matches!(base, Expr::Name(_) | Expr::Attribute(_))
+            || !bundle.top_level_names.contains(name)
+        {
             return;
         }
-        for origin in bundle.origins(file, scope, base) {
+        for origin in bundle.origins(file, scope, base).iter() {
             if let Origin::Own(module) = origin
-                && let Some(&other) = bundle.modules.get(&module)
+                && let Some(&other) = bundle.modules.get(module.as_ref())
             {
                 reacher.name(from, other, 0, name, on_main);
             }

@@ -1,5 +1,30 @@
 //! Attribute names that lead out, that are harmless, and that a class may define.
 
+use std::sync::LazyLock;
+
+use crate::review::seeded::Table;
+
+/// What a listed name is.
+#[derive(Clone, Copy)]
+pub enum Listed {
+    Escape(&'static str),
+    EscapeUnlessOwn(&'static str),
+}
+
+/// [`INTERPRETER`], [`ESCAPES`] and [`ESCAPES_UNLESS_OWN`]; each name is in one of them.
+pub static LISTED: LazyLock<Table<&'static str, Listed>> = LazyLock::new(|| {
+    let interpreter = INTERPRETER
+        .iter()
+        .map(|name| (*name, Listed::Escape("prism:no-attribute-escape")));
+    let escapes = ESCAPES
+        .iter()
+        .map(|(name, rule)| (*name, Listed::Escape(rule)));
+    let unless_own = ESCAPES_UNLESS_OWN
+        .iter()
+        .map(|(name, rule)| (*name, Listed::EscapeUnlessOwn(rule)));
+    interpreter.chain(escapes).chain(unless_own).collect()
+});
+
 /// Attributes of frames, code, tracebacks, generators, errors and classes, and modules that others re-export.
 #[rustfmt::skip]
 pub const INTERPRETER: &[&str] = &[
@@ -39,6 +64,9 @@ pub const ESCAPES: &[(&str, &str)] = &[
     ("write_text", "prism:no-filesystem"),
     ("write_bytes", "prism:no-filesystem"),
     ("FileHandler", "prism:no-filesystem"),
+    // of a logger: each has a stream, which has a file
+    ("handlers", "prism:no-filesystem"),
+    ("cffi", "prism:no-ffi"),
     ("ctypes", "prism:no-ffi"),
     ("load_library", "prism:no-ffi"),
     ("importlib", "prism:no-dynamic-import"),
@@ -52,6 +80,9 @@ pub const ESCAPES: &[(&str, &str)] = &[
     ("methodcaller", "prism:no-dynamic-attr"),
     ("cpp_extension", "prism:no-torch-escape"),
     ("load_inline", "prism:no-torch-escape"),
+    // of a traced module: what is written into it becomes code
+    ("graph", "prism:no-dynamic-code"),
+    ("to_folder", "prism:no-filesystem"),
     ("python_code", "prism:no-dynamic-code"),
     ("recompile", "prism:no-dynamic-code"),
     ("set_codegen", "prism:no-dynamic-code"),
@@ -96,7 +127,7 @@ pub const DEFINABLE_SPECIAL: &[&str] = &[
 pub const PRIVATE_ESCAPES: &[&str] = &[
     "_evaluate", "_eval_type", "_exec_with_source", "_getframe", "_get_iterator", "_new_shared", "_new_using_fd_cpu",
     "_new_using_filename_cpu", "_set_from_file", "_share_fd_cpu_", "_share_filename_cpu_", "_write_file",
-    "_new_with_file", "_code", "_graph",
+    "_new_with_file", "_code", "_graph", "_module",
 ];
 
 /// Private names of torch that are part of everyday use.
@@ -115,3 +146,14 @@ pub const PRIVATE_ALLOWED: &[&str] = &[
     "_indices",
     "_values",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_name_is_listed_once() {
+        let names = INTERPRETER.len() + ESCAPES.len() + ESCAPES_UNLESS_OWN.len();
+        assert_eq!(LISTED.len(), names);
+    }
+}

@@ -25,12 +25,12 @@ pub fn check_name<'a>(walk: &mut RuleWalk<'_, 'a>, expression: &'a Expr, node: &
     if attributes::is_special(&node.id)
         && !is_readable
         && !is_own_method
-        && !origins.contains(&Origin::Builtin(node.id.to_string()))
+        && !origins.contains(&Origin::Builtin(&node.id))
     {
         let detail = format!("{} is read by name", node.id.as_str());
         walk.reject("prism:no-attribute-escape", at, "Name", &detail);
     }
-    for origin in &origins {
+    for origin in origins.iter() {
         let Origin::Builtin(name) = origin else {
             continue;
         };
@@ -60,10 +60,10 @@ pub fn check_call<'a>(walk: &mut RuleWalk<'_, 'a>, expression: &'a Expr, call: &
         return;
     }
     let origins = walk.origins(&call.func);
-    let [Origin::Builtin(name)] = origins.as_slice() else {
+    let [Origin::Builtin(name)] = *origins else {
         return;
     };
-    match name.as_str() {
+    match name {
         "getattr" | "setattr" | "delattr" => check_named_attribute(walk, expression, call, name),
         "hasattr" => settle_module_argument(walk, call),
         "super" if call.args.len() <= 2 && call.keywords.is_empty() => walk.settle(&call.func),
@@ -175,7 +175,7 @@ fn check_literal_name<'a>(
     call: &'a ExprCall,
     function: &str,
     name: &'a str,
-    bases: &[Origin],
+    bases: &[Origin<'a>],
 ) {
     let at = span(call);
     let Some(base) = call.args.first() else {

@@ -127,13 +127,13 @@ fn check_library_member<'a>(
         return;
     }
     match surface::member(module, name) {
-        Member::Object => {}
-        Member::Module if surface::is_importable(&format!("{module}.{name}")) => {
+        Member::Object(_) => {}
+        Member::Module(path) if surface::is_importable(path) => {
             if walk.scope_kind() == ScopeKind::Class {
                 modules::report_value(walk, span(node), "ImportFrom", name);
             }
         }
-        Member::Module | Member::NotPublic => {
+        Member::Module(_) | Member::NotPublic => {
             let (rule, detail) = modules::refusal(module, name);
             walk.reject(rule, span(node), "ImportFrom", &detail);
         }

@@ -4,7 +4,7 @@ use super::RuleWalk;
 use crate::review::entropy::entropy_bits;
 use crate::review::parse::ast::{Constant, Expr, Stmt};
 use crate::review::parse::span;
-use crate::review::walk::{ScopeKind, Span, Visitor, walk_module};
+use crate::review::walk::Span;
 
 /// Bytes of one constant, or of the texts of one display, from which they are reported.
 const WARN_BYTES: usize = 2_048;
@@ -25,8 +25,9 @@ const ENCODED_BITS: f64 = 3.5;
 /// Displays inside one another that are counted together.
 const MAX_DISPLAY_DEPTH: usize = 8;
 
+/// The large constants of one file.
 #[derive(Default)]
-struct Literals {
+pub struct Literals {
     large: Vec<(Span, usize, f64, bool)>,
     tables: Vec<(Span, Content)>,
     docstrings: Vec<usize>,
@@ -43,45 +44,45 @@ struct Content {
     text_bytes: usize,
 }
 
-/// Reports the literals of the file under review.
-pub fn check(walk: &mut RuleWalk<'_, '_>) {
-    let mut literals = Literals::default();
-    walk_module(walk.file.body, &mut literals);
-    for (span, bytes, entropy, is_encoded) in literals.large {
-        let what = if is_encoded {
-            "encoded text"
-        } else {
-            "a constant"
-        };
-        let detail = format!("{what} of {bytes} bytes, {entropy:.2} bits of entropy per byte");
-        report(
-            walk,
-            span,
-            "Constant",
-            &detail,
-            is_encoded || bytes > MAX_BYTES,
-        );
-    }
-    for (span, content) in literals.tables {
-        let source = walk.file.text.get(span.0..span.1).unwrap_or("");
-        let detail = format!(
-            "a table of {} numbers and {} bytes of text, {} bytes of source with {:.2} bits of entropy per byte",
-            content.numbers,
-            content.text_bytes,
-            source.len(),
-            entropy_bits(source.as_bytes())
-        );
-        let is_refused = content.numbers > MAX_NUMBERS || content.text_bytes > MAX_BYTES;
-        report(walk, span, "Expr", &detail, is_refused);
-    }
-    let whole = (0, walk.file.text.find('\n').unwrap_or(walk.file.text.len()));
-    if literals.total_bytes > MAX_TOTAL_BYTES {
-        let detail = format!("{} bytes of constants in one file", literals.total_bytes);
-        walk.reject("prism:literal-blob", whole, "Module", &detail);
-    }
-    if literals.total_numbers > MAX_TOTAL_NUMBERS {
-        let detail = format!("{} numbers in one file", literals.total_numbers);
-        walk.reject("prism:literal-blob", whole, "Module", &detail);
+impl Literals {
+    /// Reports what the walk over the file has noted.
+    pub fn report(self, walk: &mut RuleWalk<'_, '_>) {
+        for (span, bytes, entropy, is_encoded) in self.large {
+            let what = if is_encoded {
+                "encoded text"
+            } else {
+                "a constant"
+            };
+            let detail = format!("{what} of {bytes} bytes, {entropy:.2} bits of entropy per byte");
+            report(
+                walk,
+                span,
+                "Constant",
+                &detail,
+                is_encoded || bytes > MAX_BYTES,
+            );
+        }
+        for (span, content) in self.tables {
+            let source = walk.file.text.get(span.0..span.1).unwrap_or("");
+            let detail = format!(
+                "a table of {} numbers and {} bytes of text, {} bytes of source with {:.2} bits of entropy per byte",
+                content.numbers,
+                content.text_bytes,
+                source.len(),
+                entropy_bits(source.as_bytes())
+            );
+            let is_refused = content.numbers > MAX_NUMBERS || content.text_bytes > MAX_BYTES;
+            report(walk, span, "Expr", &detail, is_refused);
+        }
+        let whole = (0, walk.file.text.find('\n').unwrap_or(walk.file.text.len()));
+        if self.total_bytes > MAX_TOTAL_BYTES {
+            let detail = format!("{} bytes of constants in one file", self.total_bytes);
+            walk.reject("prism:literal-blob", whole, "Module", &detail);
+        }
+        if self.total_numbers > MAX_TOTAL_NUMBERS {
+            let detail = format!("{} numbers in one file", self.total_numbers);
+            walk.reject("prism:literal-blob", whole, "Module", &detail);
+        }
     }
 }
 
@@ -99,8 +100,9 @@ fn report(
     }
 }
 
-impl<'a> Visitor<'a> for Literals {
-    fn statement(&mut self, statement: &'a Stmt) {
+impl Literals {
+    /// Notes what a statement tells.
+    pub fn statement(&mut self, statement: &Stmt) {
         if let Stmt::Expr(node) = statement
             && let Expr::Constant(constant) = &*node.value
             && matches!(constant.value, Constant::Str(_))
@@ -110,15 +112,16 @@ impl<'a> Visitor<'a> for Literals {
         }
     }
 
-    fn expression(&mut self, expression: &'a Expr) {
-        let (start, end) = span(expression);
+    /// Notes a constant or a display.
+    pub fn expression(&mut self, expression: &Expr) {
         match expression {
-            Expr::Constant(constant) => match &constant.value {
+            Expr::Constant(node) => match &node.value {
                 Constant::Str(text) => self.note(expression, text.as_bytes(), text.len()),
                 Constant::Bytes(bytes) => self.note(expression, bytes, bytes.len()),
                 Constant::Int(number) => {
                     self.total_numbers += 1;
                     // a long integer carries as much as a text of its bytes
+                    let (start, end) = span(node);
                     if end.saturating_sub(start) > 64 {
                         let bytes = number.to_signed_bytes_le();
                         self.note(expression, &bytes, end - start);
@@ -127,9 +130,11 @@ impl<'a> Visitor<'a> for Literals {
                 Constant::Float(_) | Constant::Complex { .. } => self.total_numbers += 1,
                 _ => {}
             },
-            Expr::List(_) | Expr::Tuple(_) | Expr::Set(_) | Expr::Dict(_)
-                if start >= self.counted_until =>
-            {
+            Expr::List(_) | Expr::Tuple(_) | Expr::Set(_) | Expr::Dict(_) => {
+                let (start, end) = span(expression);
+                if start < self.counted_until {
+                    return;
+                }
                 let mut content = Content::default();
                 count(expression, &mut content, MAX_DISPLAY_DEPTH);
                 if content.numbers >= WARN_NUMBERS || content.text_bytes >= WARN_BYTES {
@@ -141,12 +146,6 @@ impl<'a> Visitor<'a> for Literals {
         }
     }
 
-    fn enter_scope(&mut self, _kind: ScopeKind, _name: &'a str) {}
-
-    fn too_deep(&mut self, _span: Span) {}
-}
-
-impl Literals {
     /// Notes a constant; `bytes` are what it carries, `size_bytes` what is said of it.
     fn note(&mut self, expression: &Expr, bytes: &[u8], size_bytes: usize) {
         let is_docstring =

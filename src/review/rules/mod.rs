@@ -4,6 +4,7 @@ mod attribute_names;
 mod attributes;
 mod builtin_calls;
 mod contract;
+mod enums;
 mod format_strings;
 mod imports;
 mod library_calls;
@@ -14,18 +15,24 @@ mod syntax;
 mod trusted_paths;
 mod type_calls;
 
-use std::collections::HashSet;
+use std::cell::RefCell;
+use std::collections::VecDeque;
 
 use super::bundle::{Bundle, SourceFile};
 use super::finding::{Finding, Place, Severity};
+use super::ledger::{ExpressionKey, Origins};
 use super::limits::{MAX_FINDINGS_PER_FILE, MAX_SCOPE_DEPTH, MAX_WALK_DEPTH};
-use super::origin::Origin;
 use super::parse::ast::{Expr, Pattern, Stmt};
 use super::scope::{ScopeCursor, ScopeId};
+use super::seeded::Set;
 use super::walk::{Binding, ScopeKind, Span, Visitor, walk_module};
+use literals::Literals;
 
 pub use contract::{check_roles, check_shadowing};
-pub use purity::check as check_purity;
+pub use purity::{check as check_purity, is_data_word};
+
+/// Answers that are kept at hand.
+const RECENT: usize = 4;
 
 /// Applies every rule to one file of the bundle.
 ///
@@ -39,9 +46,11 @@ pub fn check_file(bundle: &Bundle<'_>, index: usize) -> (Vec<Finding>, usize) {
         file,
         index,
         cursor: ScopeCursor::default(),
-        settled: HashSet::new(),
+        settled: Set::default(),
         findings: Vec::new(),
-        places: HashSet::new(),
+        places: Set::default(),
+        literals: Literals::default(),
+        recent: RefCell::new(VecDeque::with_capacity(RECENT)),
         nodes: 0,
     };
     bundle.ledger.begin_file(index);
@@ -50,7 +59,8 @@ pub fn check_file(bundle: &Bundle<'_>, index: usize) -> (Vec<Finding>, usize) {
         return (walk.findings, 0);
     }
     walk_module(file.body, &mut walk);
-    literals::check(&mut walk);
+    let literals = std::mem::take(&mut walk.literals);
+    literals.report(&mut walk);
     (walk.findings, walk.nodes)
 }
 
@@ -61,10 +71,13 @@ pub struct RuleWalk<'b, 'a> {
     index: usize,
     cursor: ScopeCursor,
     /// Expressions that a parent has already judged, by address.
-    settled: HashSet<usize>,
+    settled: Set<usize>,
     findings: Vec<Finding>,
     /// Rules and offsets of `findings`: one finding of a rule for each place.
-    places: HashSet<(&'static str, usize)>,
+    places: Set<(&'static str, usize)>,
+    literals: Literals,
+    /// The last answers: the rules ask for one expression several times in a row.
+    recent: RefCell<VecDeque<(ExpressionKey, Origins<'a>)>>,
     nodes: usize,
 }
 
@@ -81,8 +94,18 @@ impl<'a> RuleWalk<'_, 'a> {
             .map_or(ScopeKind::Module, |scope| scope.kind)
     }
 
-    fn origins(&self, expression: &'a Expr) -> Vec<Origin> {
-        self.bundle.origins(self.index, self.scope(), expression)
+    fn origins(&self, expression: &'a Expr) -> Origins<'a> {
+        let key = (self.scope(), std::ptr::from_ref(expression) as usize);
+        let mut recent = self.recent.borrow_mut();
+        if let Some((_, known)) = recent.iter().find(|(other, _)| *other == key) {
+            return known.clone();
+        }
+        let found = self.bundle.origins(self.index, key.0, expression);
+        if recent.len() == RECENT {
+            recent.pop_back();
+        }
+        recent.push_front((key, found.clone()));
+        found
     }
 
     /// The parent has judged this expression; the rules for bare values do not apply to it.
@@ -133,17 +156,22 @@ impl<'a> RuleWalk<'_, 'a> {
 impl<'a> Visitor<'a> for RuleWalk<'_, 'a> {
     fn statement(&mut self, statement: &'a Stmt) {
         self.nodes += 1;
+        self.literals.statement(statement);
         syntax::check_statement(self, statement);
         match statement {
             Stmt::Import(node) => imports::check_import(self, node),
             Stmt::ImportFrom(node) => imports::check_import_from(self, node),
+            Stmt::FunctionDef(node) => library_calls::settle_decorators(self, &node.decorator_list),
+            Stmt::ClassDef(node) => {
+                library_calls::settle_decorators(self, &node.decorator_list);
+                enums::check_class(self, node);
+            }
             Stmt::Assign(node) => {
-                let targets: Vec<&Expr> = node.targets.iter().collect();
-                modules::settle_aliases(self, &targets, &node.value);
+                modules::settle_aliases(self, node.targets.iter(), &node.value);
             }
             Stmt::AnnAssign(node) => {
                 if let Some(value) = node.value.as_deref() {
-                    modules::settle_aliases(self, &[&node.target], value);
+                    modules::settle_aliases(self, std::iter::once(&*node.target), value);
                 }
             }
             _ => {}
@@ -152,6 +180,7 @@ impl<'a> Visitor<'a> for RuleWalk<'_, 'a> {
 
     fn expression(&mut self, expression: &'a Expr) {
         self.nodes += 1;
+        self.literals.expression(expression);
         syntax::check_expression(self, expression);
         match expression {
             Expr::Attribute(node) => {
@@ -165,6 +194,7 @@ impl<'a> Visitor<'a> for RuleWalk<'_, 'a> {
                 builtin_calls::check_call(self, expression, call);
                 attributes::settle_parent_setattr(self, call);
                 library_calls::check(self, call);
+                enums::check_call(self, call);
             }
             Expr::Compare(node) => {
                 modules::settle_identity_tests(self, node);

@@ -20,9 +20,16 @@ const SETTINGS: [&str; 8] = [
     "torch.backends.mkldnn.enabled",
 ];
 
-/// Objects that may only be called, with arguments that are checked at the call; `abc.ABCMeta` only as a metaclass.
-const CALL_ONLY: [(&str, &str); 8] = [
+/// Objects that may only be called, with arguments that are checked at the call; `abc.ABCMeta` only as a metaclass, the
+/// classes of `enum` also as bases, `torch.compile` also as a decorator.
+const CALL_ONLY: [(&str, &str); 14] = [
     ("abc.ABCMeta", "prism:unsupported-syntax"),
+    ("enum.Enum", "prism:special-method"),
+    ("enum.Flag", "prism:special-method"),
+    ("enum.IntEnum", "prism:special-method"),
+    ("enum.IntFlag", "prism:special-method"),
+    ("enum.StrEnum", "prism:special-method"),
+    ("torch.compile", "prism:no-torch-escape"),
     ("types.SimpleNamespace", "prism:no-dynamic-attr"),
     ("torch.load", "prism:no-deserialization"),
     ("torch.save", "prism:no-filesystem"),
@@ -86,8 +93,12 @@ pub fn report_value(walk: &mut RuleWalk<'_, '_>, at: Span, node: &'static str, m
 }
 
 /// `name = module` keeps the module in sight, unless the name is a class attribute.
-pub fn settle_aliases<'a>(walk: &mut RuleWalk<'_, 'a>, targets: &[&'a Expr], value: &'a Expr) {
-    let is_plain = targets.iter().all(|target| matches!(target, Expr::Name(_)));
+pub fn settle_aliases<'a>(
+    walk: &mut RuleWalk<'_, 'a>,
+    mut targets: impl Iterator<Item = &'a Expr>,
+    value: &'a Expr,
+) {
+    let is_plain = targets.all(|target| matches!(target, Expr::Name(_)));
     if !is_plain
         || walk.scope_kind() == ScopeKind::Class
         || !matches!(value, Expr::Name(_) | Expr::Attribute(_) | Expr::Call(_))
@@ -96,7 +107,7 @@ pub fn settle_aliases<'a>(walk: &mut RuleWalk<'_, 'a>, targets: &[&'a Expr], val
     }
     let origins = walk.origins(value);
     let is_followed =
-        |origin: &Origin| matches!(origin, Origin::Module(_) | Origin::Own(_) | Origin::Value);
+        |origin: &Origin<'a>| matches!(origin, Origin::Module(_) | Origin::Own(_) | Origin::Value);
     if is_module(&origins) && origins.iter().all(is_followed) {
         walk.settle(value);
     }
@@ -118,7 +129,7 @@ pub fn settle_identity_tests<'a>(walk: &mut RuleWalk<'_, 'a>, node: &'a ExprComp
 }
 
 /// Whether any of the origins is a module.
-pub fn is_module(origins: &[Origin]) -> bool {
+pub fn is_module(origins: &[Origin<'_>]) -> bool {
     origins
         .iter()
         .any(|origin| matches!(origin, Origin::Module(_) | Origin::Own(_)))
@@ -155,7 +166,7 @@ pub fn check_attribute<'a>(
 /// Checks that modules among `bases` publish `attribute`.
 pub fn check_member(
     walk: &mut RuleWalk<'_, '_>,
-    bases: &[Origin],
+    bases: &[Origin<'_>],
     attribute: &str,
     at: Span,
     node: &'static str,
@@ -184,15 +195,22 @@ pub fn check_member(
 fn is_public(module: &str, attribute: &str) -> bool {
     // the import of a module that is not on the list is the finding; its members need none of their own
     attribute == "__name__"
-        || !surface::is_package(module)
         || surface::member(module, attribute) != Member::NotPublic
-        || SETTINGS.contains(&format!("{module}.{attribute}").as_str())
+        || !surface::is_package(module)
+        || is_setting(module, attribute)
+}
+
+fn is_setting(owner: &str, attribute: &str) -> bool {
+    SETTINGS
+        .iter()
+        .filter_map(|setting| setting.strip_prefix(owner)?.strip_prefix('.'))
+        .any(|name| name == attribute)
 }
 
 /// Checks an assignment to, or deletion of, `attribute` of something with these origins.
 pub fn check_store(
     walk: &mut RuleWalk<'_, '_>,
-    bases: &[Origin],
+    bases: &[Origin<'_>],
     attribute: &str,
     at: Span,
     node: &'static str,
@@ -200,8 +218,8 @@ pub fn check_store(
     for base in bases {
         match base {
             Origin::Module(owner) | Origin::Object(owner) => {
-                let dotted = format!("{owner}.{attribute}");
-                if !SETTINGS.contains(&dotted.as_str()) {
+                if !is_setting(owner, attribute) {
+                    let dotted = format!("{owner}.{attribute}");
                     walk.reject(
                         "prism:no-patching",
                         at,
@@ -234,12 +252,17 @@ pub fn check_store(
 }
 
 /// Checks an expression that is used as a value.
-pub fn check_value(walk: &mut RuleWalk<'_, '_>, origins: &[Origin], at: Span, node: &'static str) {
+pub fn check_value(
+    walk: &mut RuleWalk<'_, '_>,
+    origins: &[Origin<'_>],
+    at: Span,
+    node: &'static str,
+) {
     for origin in origins {
         match origin {
             Origin::Module(module) | Origin::Own(module) => report_value(walk, at, node, module),
             Origin::Object(path) => {
-                if let Some((_, rule)) = CALL_ONLY.iter().find(|(name, _)| name == path) {
+                if let Some((_, rule)) = CALL_ONLY.iter().find(|(name, _)| path == name) {
                     walk.reject(
                         rule,
                         at,

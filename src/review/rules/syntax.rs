@@ -134,8 +134,8 @@ fn check_class_keywords<'a>(walk: &mut RuleWalk<'_, 'a>, class: &'a StmtClassDef
             .arg
             .as_ref()
             .is_none_or(|name| name.as_str() == "metaclass");
-        let known = [Origin::Object("abc.ABCMeta".to_owned())];
-        if is_metaclass && walk.origins(&keyword.value) == known {
+        let known = [Origin::Object("abc.ABCMeta".into())];
+        if is_metaclass && *walk.origins(&keyword.value) == known {
             walk.settle(&keyword.value);
         } else if is_metaclass {
             walk.reject(

@@ -21,7 +21,7 @@ fn starts_trusted<'a>(walk: &RuleWalk<'_, 'a>, path: &'a Expr, fuel: usize) -> b
     match path {
         Expr::Attribute(node) => {
             TRUSTED_DIRECTORIES.contains(&node.attr.as_str())
-                && walk.origins(&node.value) == [Origin::Context]
+                && *walk.origins(&node.value) == [Origin::Context]
         }
         Expr::Name(name) => {
             let Some((_, record)) = walk.file.scopes.lookup(walk.scope(), &name.id) else {
@@ -49,7 +49,7 @@ fn starts_trusted<'a>(walk: &RuleWalk<'_, 'a>, path: &'a Expr, fuel: usize) -> b
         Expr::Call(call) => {
             // str(ctx.artifacts_dir)
             matches!(&*call.func, Expr::Name(_))
-                && walk.origins(&call.func) == [Origin::Builtin("str".to_owned())]
+                && *walk.origins(&call.func) == [Origin::Builtin("str")]
                 && builtins::judge("str") == builtins::Verdict::Allowed
                 && call.keywords.is_empty()
                 && matches!(call.args.as_slice(), [only] if starts_trusted(walk, only, fuel))

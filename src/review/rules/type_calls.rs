@@ -65,9 +65,9 @@ pub fn settle_call<'a>(walk: &mut RuleWalk<'_, 'a>, call: &'a ExprCall) {
     let Expr::Name(_) = &*call.func else {
         return;
     };
-    if let [Origin::Builtin(name)] = walk.origins(&call.func).as_slice() {
+    if let [Origin::Builtin(name)] = *walk.origins(&call.func) {
         let is_looking = matches!(
-            name.as_str(),
+            name,
             "isinstance" | "issubclass" | "print" | "str" | "repr" | "hash" | "id"
         ) || (name.ends_with("Error")
             && builtins::judge(name) == Verdict::Allowed);

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::{FirstBatch, Training};
 use crate::dataset::stream::{Batch, Lanes};
 use crate::referee::causality::Probe;
+use crate::referee::committed::Question;
 use crate::referee::connection::{Stop, explain, unexpected};
 use crate::referee::events::Event;
 use crate::referee::measured::Fault;
@@ -47,7 +48,8 @@ impl Training<'_> {
                     (Some(true), Some(probe)) => &probe.batch.ids,
                     _ => &batches[rank].ids,
                 };
-                let asked = self.started.connections[rank].ask_prediction(ids);
+                let connection = &mut self.started.connections[rank];
+                let asked = self.answers.ask(connection, ids, &batches[rank]);
                 asked.map_err(|stop| explain(stop, &self.started.running, "predicting a batch"))?;
             }
             for (rank, probe) in probes.iter().enumerate() {
@@ -55,24 +57,34 @@ impl Training<'_> {
                     continue;
                 };
                 let targets;
-                let (targets, into) = match probe {
+                let batch = &batches[rank];
+                let (ids, targets, into) = match probe {
                     Some(probe) if is_probe => {
-                        targets = step::targets_of(probe, &batches[rank]);
-                        (&targets, &mut record.probed[rank])
+                        targets = step::targets_of(probe, batch);
+                        (&probe.batch.ids, &targets, &mut record.probed[rank])
                     }
-                    _ => (&batches[rank].targets, &mut record.scored[rank]),
+                    _ => (&batch.ids, &batch.targets, &mut record.scored[rank]),
+                };
+                let question = Question {
+                    step: index as u32,
+                    rank: rank as u32,
+                    ids,
+                    targets,
+                    batch,
+                    probed: probe.is_some(),
+                    scored: !is_probe,
                 };
                 let connection = &mut self.started.connections[rank];
-                connection
-                    .take_prediction(self.predict_patience.now(), &mut into.logits)
+                self.referee_time += self
+                    .answers
+                    .take(
+                        connection,
+                        &question,
+                        self.loss,
+                        self.predict_patience,
+                        into,
+                    )
                     .map_err(|stop| explain(stop, &self.started.running, "predicting a batch"))?;
-                let ours = Instant::now();
-                self.loss
-                    .token_nats(&into.logits, geometry.vocab_size, targets, &mut into.nats)
-                    .map_err(|error| {
-                        Stop::infrastructure(format!("computing the loss: {error}"))
-                    })?;
-                self.referee_time += ours.elapsed();
             }
         }
         let ours = Instant::now();
@@ -95,7 +107,7 @@ impl Training<'_> {
             let first_sight = probes[rank].as_ref().filter(|probe| probe.before);
             self.blind.see(
                 batch,
-                &record.scored[rank].nats,
+                record.scored[rank].on_record(),
                 &record.reference_nats,
                 geometry.vocab_size,
                 first_sight.and_then(|probe| probe.cuts.as_deref()),
