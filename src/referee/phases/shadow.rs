@@ -69,8 +69,9 @@ fn replay_one(
         connection.attach(run.geometry)?;
         let mut compared = Compared::default();
         for (rank, scored) in snapshot.nats.iter().enumerate() {
-            let batches = Batches::of(run, snapshot.step, rank);
-            batches.compare(run, connection, scored, patience, loss, &mut compared)?;
+            let batches = Batches::of(run.lanes, run.geometry, snapshot.step, rank);
+            let probes = batches.probes(&run.key);
+            batches.compare(connection, &probes, scored, patience, loss, &mut compared)?;
         }
         connection.send(&FromReferee::End { reason: "done" })?;
         Ok(Replay {
@@ -111,41 +112,49 @@ impl Compared {
 struct Batches {
     step: usize,
     rank: usize,
+    vocab_size: usize,
     batch: Batch,
     past: Batch,
 }
 
 impl Batches {
-    fn of(run: &Replayed<'_>, step: usize, rank: usize) -> Self {
-        let batch = |step| run.lanes.batch(step, own_lanes(run.geometry, rank));
+    fn of(lanes: &Lanes<'_>, geometry: Geometry, step: usize, rank: usize) -> Self {
+        let batch = |step| lanes.batch(step, own_lanes(geometry, rank));
         Self {
             step,
             rank,
+            vocab_size: geometry.vocab_size,
             batch: batch(step),
             past: batch(step.saturating_sub(1)),
         }
     }
 
+    /// Where the rows of each probe are cut, then of the batch itself, which is not.
+    fn probes(&self, key: &[u8; 32]) -> Vec<Vec<usize>> {
+        let (rows, cols) = (self.batch.rows, self.batch.cols);
+        let mut probes = cuts(key, self.step, self.rank, rows, cols);
+        probes.push(vec![cols; rows]);
+        probes
+    }
+
     /// Probes in the order of their cuts, then the batch: what is still to be hidden was never shown before.
     fn compare(
         &self,
-        run: &Replayed<'_>,
         connection: &mut Connection,
+        probes: &[Vec<usize>],
         scored: &[f64],
         patience: Patience,
         loss: &mut dyn Loss,
         compared: &mut Compared,
     ) -> Result<(), Stop> {
-        let (rows, cols) = (self.batch.rows, self.batch.cols);
+        let cols = self.batch.cols;
         let mut replayed = Prediction::default();
-        let probes = cuts(&run.key, self.step, self.rank, rows, cols);
-        for cuts in probes.into_iter().chain([vec![cols; rows]]) {
+        for cuts in probes {
             let asked = Batch {
-                ids: with_suffixes(&self.batch, &self.past, &cuts),
+                ids: with_suffixes(&self.batch, &self.past, cuts),
                 ..self.batch.clone()
             };
-            let vocab_size = run.geometry.vocab_size;
-            let wait = patience.now();
+            let (vocab_size, wait) = (self.vocab_size, patience.now());
             step::predict(connection, vocab_size, &asked, loss, wait, &mut replayed)?;
             for (row, &cut) in cuts.iter().enumerate() {
                 let places = row * cols..row * cols + cut;
@@ -170,7 +179,90 @@ fn with_suffixes(batch: &Batch, past: &Batch, cuts: &[usize]) -> Vec<u32> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+
     use super::*;
+    use crate::referee::loss::PlainLoss;
+
+    /// Answers every question with the logits that the memory holds, zeros, and tells how many there were.
+    fn uniform_peer(mut stream: UnixStream) -> usize {
+        let mut answers = 0;
+        let mut length = [0; 4];
+        while stream.read_exact(&mut length).is_ok() {
+            let mut body = vec![0; u32::from_le_bytes(length) as usize];
+            stream.read_exact(&mut body).unwrap();
+            let frame: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            if frame["kind"] == "predict" {
+                answers += 1;
+                let answer = serde_json::json!({
+                    "kind": "predicted", "call": frame["call"], "shape": [2, 8, 5], "dtype": "float32"
+                });
+                let answer = serde_json::to_vec(&answer).unwrap();
+                stream
+                    .write_all(&(answer.len() as u32).to_le_bytes())
+                    .unwrap();
+                stream.write_all(&answer).unwrap();
+            }
+        }
+        answers
+    }
+
+    #[test]
+    fn losses_are_compared_up_to_each_cut_and_in_the_whole_batch() {
+        let batch = Batch {
+            rows: 2,
+            cols: 8,
+            ids: vec![1; 16],
+            targets: vec![2; 16],
+            lengths: vec![8; 2],
+        };
+        let batches = Batches {
+            step: 3,
+            rank: 0,
+            vocab_size: 5,
+            past: batch.clone(),
+            batch,
+        };
+        let probes = batches.probes(&[4; 32]);
+        assert_eq!(probes.len(), 5);
+        let compare = |scored: &[f64]| {
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            let peer = std::thread::spawn(move || uniform_peer(theirs));
+            let mut connection = Connection::new(ours, 0);
+            let geometry = Geometry {
+                batch_size: 2,
+                seq_len: 8,
+                vocab_size: 5,
+            };
+            connection.attach(geometry).unwrap();
+            let second = Duration::from_secs(20);
+            let patience = Patience::new(second, second);
+            let mut compared = Compared::default();
+            batches
+                .compare(
+                    &mut connection,
+                    &probes,
+                    scored,
+                    patience,
+                    &mut PlainLoss,
+                    &mut compared,
+                )
+                .unwrap();
+            drop(connection);
+            assert_eq!(peer.join().unwrap(), 5);
+            compared
+        };
+        let honest = vec![5f64.ln(); 16];
+        let same = compare(&honest);
+        let expected: usize = probes.iter().flatten().sum();
+        assert_eq!(same.positions, expected as u64);
+        assert!(same.largest < 1e-9, "{}", same.largest);
+        // A label that the live process knew and a uniform model does not.
+        let mut leaked = honest;
+        leaked[15] = 0.0;
+        assert!((compare(&leaked).largest - 5f64.ln()).abs() < 1e-9);
+    }
 
     #[test]
     fn a_probe_shows_each_row_up_to_its_cut_and_past_text_after_it() {
