@@ -112,7 +112,7 @@ fn nothing_gets_out(user: Option<u32>) {
         .collect();
     assert!(escaped.is_empty(), "{escaped:#?}\n{log}");
     let held = log.lines().filter(|line| line.starts_with("held ")).count();
-    assert!(held > 80, "{held} attempts: {log}");
+    assert!(held > 70, "{held} attempts: {log}");
     let isolation = submission.manifest()["isolation"].clone();
     assert_eq!(isolation["score_eligible"], true, "{isolation:#}");
 
