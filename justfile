@@ -26,6 +26,7 @@ demo-fresh:
 test: build
     cargo test --locked
     {{ python }} -m unittest discover -s tests/runner
+    {{ python }} -m unittest discover -s tests/scripts
 
 # Format and lint, as a reviewer would.
 lint:
@@ -64,11 +65,13 @@ bench-verify *arguments: build
 fuzz-wire cases="1000000":
     PRISM_FUZZ_CASES={{ cases }} cargo test --locked --lib referee::wire_fuzz::fuzz
 
-# The zoo: honest learners and cheats through the referee, with a table of who was stopped by what (`--quick`: a few).
+# The zoo: honest learners and cheats through the referee (`--quick`: a few; `--resume`; docs/detection.md).
 zoo *arguments: build
     {{ python }} scripts/zoo.py "$@"
 
-alias redteam := zoo
+# The cheats alone, with the gate that stopped each, its bits per byte and its honest twin's (`--quick`: a few).
+redteam *arguments: build
+    {{ python }} scripts/zoo.py --role cheats --seeds 1 "$@"
 
 # `prism rescore`: manifests against a Python loop and against `cat | wc -c`, in pairs (--many N: peak of memory).
 bench-score *arguments: build

@@ -42,8 +42,8 @@ class Batch:
 class PrismContext:
     """The part of the context that the examples use, with the default geometry."""
 
-    def __init__(self, submission: Path, text: str, tokenizers: Path, device: str) -> None:
-        self.vocab_size = 4096
+    def __init__(self, submission: Path, text: str, tokenizers: Path, device: str, vocab_size: int = 4096) -> None:
+        self.vocab_size = vocab_size
         self.sequence_length = self.max_seq_len = 128
         self.max_parameters = self.max_params = 150_000_000
         self.seed = 1337
@@ -143,6 +143,7 @@ def main() -> None:
     parser.add_argument("--bytes", type=int, default=512 * 1024)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--vocab-size", type=int, default=4096, help="width of the model's head")
     arguments = parser.parse_args()
 
     torch.set_num_threads(arguments.threads)
@@ -154,7 +155,7 @@ def main() -> None:
     sys.modules["prism_challenge.evaluator.interface"] = interface
     sys.path.insert(0, str(arguments.submission))
     text = train_text(arguments.corpus, arguments.bytes)
-    ctx = PrismContext(arguments.submission, text, arguments.tokenizers, arguments.device)
+    ctx = PrismContext(arguments.submission, text, arguments.tokenizers, arguments.device, arguments.vocab_size)
 
     torch.manual_seed(ctx.seed)
     import architecture

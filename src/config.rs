@@ -20,7 +20,7 @@ use crate::review::DistributedPolicy;
 use environment::overlay;
 pub use sections::{
     Audit, Budget, Competitions, Contest, Corpus, Device, Duplicates, HeldOut, Intake, Isolation,
-    Keys, Order, Quarantine, Review, Run, Sandbox, Target, Told, WeightsFrom,
+    Keys, Order, Quarantine, Review, Run, Sandbox, Target, Told, TransportSetting, WeightsFrom,
 };
 
 /// Everything an operator can set.

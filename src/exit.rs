@@ -10,6 +10,8 @@ pub const REVIEW_REJECTED: u8 = 1;
 pub const RESCORE_STRICT: u8 = 1;
 /// `prism audit` only: at least one run is not consistent.
 pub const AUDIT_INCONSISTENT: u8 = 1;
+/// `prism hold`, `release`, `retry` and `reject` only: the submission is not in a state for it.
+pub const REFUSED: u8 = 1;
 /// The command line is wrong (clap's own code, too).
 pub const USAGE: u8 = 2;
 /// The configuration is wrong.
@@ -18,6 +20,9 @@ pub const CONFIGURATION: u8 = 3;
 pub const INFRASTRUCTURE: u8 = 4;
 /// Another prism holds the outbox, or makes the same corpus.
 pub const BUSY: u8 = 5;
+
+/// `prism run` only: a signal ended it before it came to the end; the next run goes on.
+pub const STOPPED: u8 = 6;
 
 /// A code for the operating system.
 pub fn code(number: u8) -> ExitCode {

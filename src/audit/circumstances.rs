@@ -6,14 +6,14 @@ use super::documents::Documents;
 use super::folder::Folder;
 use super::replay::differences;
 use super::report::Check;
-use super::{Standards, manifest_of};
+use super::{Standards, manifest_of, transport};
 use crate::config::recorded;
 use crate::dataset::tokenizer::BYTES;
 use crate::digest::file_digest;
 use crate::pipeline::{CORPUS_MANIFEST, MANIFEST};
 use crate::referee::runner_files::runner_digest;
 
-/// The checks `settings`, `corpus`, `probes`, `runner`, `referee`, `prism` and `tokenizer`.
+/// The checks `settings`, `corpus`, `probes`, `transport`, `runner`, `referee`, `prism` and `tokenizer`.
 pub fn check(folder: &Folder, documents: &Documents, standards: &Standards<'_>) -> Vec<Check> {
     let manifest = match manifest_of("settings", folder, documents) {
         Ok(manifest) => manifest,
@@ -23,6 +23,7 @@ pub fn check(folder: &Folder, documents: &Documents, standards: &Standards<'_>) 
         settings(folder, documents, manifest),
         corpus(folder, documents, manifest),
         probes(manifest),
+        transport::check(manifest),
         program("runner", manifest, Some(runner_digest())),
         program("referee", manifest, standards.referee_sha256.clone()),
         program("prism", manifest, standards.prism_sha256.clone()),
@@ -138,7 +139,7 @@ fn digest_problems(folder: &Folder, file: &str, recorded: &Value) -> Vec<String>
     }
 }
 
-/// A run that passed its causality check has no probe beyond the tolerance.
+/// A run that passed its causality check has no probe beyond the tolerance, one that passed its snapshot check no replay.
 fn probes(manifest: &Value) -> Check {
     let name = "probes";
     let causality = &manifest["causality"];
@@ -168,14 +169,23 @@ fn probes(manifest: &Value) -> Check {
             )
         })
         .collect();
-    let passed = manifest["measurement"]["checks"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .any(|check| check["name"] == "causality" && check["passed"] == true);
+    let checked = |name: &str| {
+        let checks = manifest["measurement"]["checks"].as_array();
+        checks
+            .into_iter()
+            .flatten()
+            .any(|check| check["name"] == name && check["passed"] == true)
+    };
+    let passed = checked("causality");
+    let snapshots = &causality["snapshots"];
+    let replays = snapshots["replays"].as_array().map_or(0, Vec::len);
+    let mut beyond = beyond;
+    if passed && checked("snapshot") {
+        beyond.extend(contradicting_snapshots(snapshots, tolerance));
+    }
     let agreed = format!(
         "{} recorded figures, none beyond {tolerance} nats",
-        probes.len()
+        probes.len() + replays
     );
     match (passed, beyond.is_empty()) {
         (true, _) => Check::of(name, agreed, beyond),
@@ -188,6 +198,36 @@ fn probes(manifest: &Value) -> Check {
             ),
         ),
     }
+}
+
+/// What a snapshot check that was passed cannot have found.
+fn contradicting_snapshots(snapshots: &Value, tolerance: f64) -> Vec<String> {
+    let mut found: Vec<String> = snapshots["replays"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|replay| {
+            replay["largest_difference_nats"]
+                .as_f64()
+                .is_none_or(|nats| nats > tolerance)
+        })
+        .map(|replay| {
+            format!(
+                "{MANIFEST} /causality/snapshots/replays: largest_difference_nats of step {} is {}, tolerance {tolerance}",
+                replay["step"], replay["largest_difference_nats"]
+            )
+        })
+        .collect();
+    if snapshots["changed"]
+        .as_array()
+        .is_none_or(|changed| !changed.is_empty())
+    {
+        found.push(format!(
+            "{MANIFEST} /causality/snapshots/changed: {}, expected no step",
+            snapshots["changed"]
+        ));
+    }
+    found
 }
 
 /// A program by its digest: the same as here, or another one, which is no contradiction.

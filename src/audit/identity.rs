@@ -115,13 +115,19 @@ fn may_follow(from: State, to: State) -> bool {
     use State::{Bundled, Failed, Held, Measured, Measuring, Received, Rejected, Reviewed, Scored};
     match from {
         Received => matches!(to, Bundled | Rejected | Held),
-        // scored: a person believed what was too good
-        Held => matches!(to, Bundled | Rejected | Held | Scored),
+        // scored: a person believed what was too good; received, reviewed: a person let it go on
+        Held => matches!(to, Received | Bundled | Reviewed | Rejected | Held | Scored),
         Bundled => matches!(to, Bundled | Reviewed | Rejected | Held),
-        Reviewed => matches!(to, Measuring | Reviewed | Failed),
-        Measuring => matches!(to, Measuring | Measured | Reviewed | Failed),
+        // held, rejected: a person said so
+        Reviewed => matches!(to, Measuring | Reviewed | Failed | Held | Rejected),
+        Measuring => matches!(
+            to,
+            Measuring | Measured | Reviewed | Failed | Held | Rejected
+        ),
         Measured => matches!(to, Scored | Held | Rejected | Failed | Measuring | Reviewed),
-        Scored | Rejected | Failed => false,
+        // a person wants it tried again; only what the infrastructure failed can be
+        Failed => matches!(to, Reviewed),
+        Scored | Rejected => false,
     }
 }
 
@@ -151,7 +157,7 @@ pub fn archive(folder: &Folder, documents: &Documents) -> Check {
             )
         });
         if refused && documents.review.is_none() && documents.manifest.is_none() {
-            return Check::not_checked(name, "an archive that is not sound is not kept");
+            return Check::not_checked(name, "an archive that is not sound was not kept");
         }
         return Check::of(name, "", vec![format!("{ARCHIVE}: missing")]);
     }

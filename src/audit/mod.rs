@@ -14,6 +14,7 @@ mod replay;
 pub mod report;
 mod seal;
 pub mod streams;
+mod transport;
 
 use std::path::Path;
 

@@ -8,7 +8,7 @@ use super::identity::MAX_ARCHIVE_BYTES;
 use super::report::Check;
 use crate::bundle::{self, Bundle, Limits};
 use crate::config::Config;
-use crate::outbox::status::State;
+use crate::outbox::status::{State, Status};
 use crate::pipeline::{ARCHIVE, MANIFEST, review_of};
 use crate::review;
 use crate::score::code_length::{code_bits, compressor_name};
@@ -23,19 +23,46 @@ pub fn review(folder: &Folder, documents: &Documents) -> [Check; 2] {
         ];
     }
     let limits = limits(documents);
-    let opened = folder
-        .read(ARCHIVE, MAX_ARCHIVE_BYTES)
-        .and_then(|bytes| bundle::open(&bytes, &limits).map_err(|error| error.to_string()));
-    match opened {
+    let unopened = |review| {
+        [
+            review,
+            Check::not_checked("sources", "the archive cannot be opened"),
+        ]
+    };
+    let problem = |reason| {
+        let problem = format!("{ARCHIVE} cannot be opened: {reason}");
+        unopened(Check::of("review", "", vec![problem]))
+    };
+    let bytes = match folder.read(ARCHIVE, MAX_ARCHIVE_BYTES) {
+        Ok(bytes) => bytes,
+        Err(reason) => return problem(reason),
+    };
+    match bundle::open(&bytes, &limits) {
+        Ok(_) if was_held_unreviewed(documents) => [
+            Check::not_checked("review", "held before it was reviewed"),
+            Check::not_checked("sources", "held before it was reviewed"),
+        ],
         Ok(bundle) => [replay(&bundle, documents), sources(&bundle, documents)],
-        Err(reason) => {
-            let problem = format!("{ARCHIVE} cannot be opened: {reason}");
-            [
-                Check::of("review", "", vec![problem]),
-                Check::not_checked("sources", "the archive cannot be opened"),
-            ]
+        Err(error) if is_rejected_by(documents, error.rule_id()) => {
+            let agreed = format!("replayed: rejected by {}, as recorded", error.rule_id());
+            unopened(Check::of("review", agreed, Vec::new()))
         }
+        Err(error) => problem(error.to_string()),
     }
+}
+
+fn was_held_unreviewed(documents: &Documents) -> bool {
+    let status = documents.status.as_ref();
+    documents.review.is_none() && status.is_some_and(|status| status.state == State::Held)
+}
+
+/// Whether the archive itself was turned away by this rule.
+fn is_rejected_by(documents: &Documents, rule_id: &str) -> bool {
+    let by = |status: &Status| {
+        let reason = status.reason.as_ref();
+        status.state == State::Rejected && reason.is_some_and(|reason| reason.rule_id == rule_id)
+    };
+    documents.review.is_none() && documents.status.as_ref().is_some_and(by)
 }
 
 /// Those that the archive was examined under.

@@ -91,3 +91,72 @@ fn unknown(id: &str) -> Complaint {
     };
     Complaint::new(exit::USAGE, format!("no rule is called {id:?}"), hint)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use walkdir::WalkDir;
+
+    use super::*;
+
+    /// The ids that stand, whole and in quotes, in the sources, tests aside.
+    fn ids_in_use() -> BTreeSet<String> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let mut ids = BTreeSet::new();
+        for entry in WalkDir::new(&root).into_iter().flatten() {
+            let path = entry.path();
+            let is_test = path
+                .iter()
+                .any(|part| matches!(part.to_str(), Some("tests" | "tests.rs" | "cases")));
+            let is_source = path
+                .extension()
+                .is_some_and(|extension| extension == "rs" || extension == "py");
+            if is_test || !is_source {
+                continue;
+            }
+            let text = std::fs::read_to_string(path).unwrap();
+            let text = text.split("\n#[cfg(test)]\nmod ").next().unwrap();
+            for (start, _) in text.match_indices("\"prism:") {
+                let id: String = text[start + 1..]
+                    .chars()
+                    .take_while(|character| *character != '"')
+                    .collect();
+                let name = id.strip_prefix("prism:").unwrap();
+                let is_name = name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+                // the beginning of an id is none
+                if is_name && !name.is_empty() && !name.ends_with('-') {
+                    ids.insert(id);
+                }
+            }
+        }
+        ids
+    }
+
+    #[test]
+    fn every_id_that_a_status_can_name_is_explained() {
+        let explained: BTreeSet<&str> = RULES
+            .iter()
+            .map(|rule| rule.id)
+            .chain(rows().map(|row| row.id))
+            .collect();
+        let in_use = ids_in_use();
+        assert!(in_use.len() > 60, "{in_use:?}");
+        let unexplained: Vec<_> = in_use
+            .iter()
+            .filter(|id| !explained.contains(id.as_str()))
+            .collect();
+        assert!(
+            unexplained.is_empty(),
+            "in neither the catalogue nor docs/rules.md: {unexplained:?}"
+        );
+        let unused: Vec<_> = explained
+            .iter()
+            .filter(|id| !in_use.contains(**id))
+            .collect();
+        assert!(unused.is_empty(), "explained and never given: {unused:?}");
+    }
+}

@@ -10,11 +10,13 @@ mod keys;
 mod output;
 mod plot;
 mod probe;
+mod queue;
 mod rescore;
 mod rescore_text;
 mod review;
 mod run;
 mod schema;
+mod signals;
 mod tokenizers;
 mod watch;
 
@@ -24,6 +26,8 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use prism::config::Config;
 use prism::exit;
+use prism::outbox::fault;
+use prism::pipeline::requests::Action;
 
 #[derive(Parser)]
 #[command(
@@ -32,9 +36,10 @@ use prism::exit;
     about = "Measures untrusted learners honestly: zips in an inbox, bits per byte in an outbox."
 )]
 #[command(
-    after_help = "Exit codes: 0 done (whatever the verdicts), 1 `review` rejected, `audit` doubts or `rescore --strict` could not score \
+    after_help = "Exit codes: 0 done (whatever the verdicts), 1 `review` rejected, `audit` doubts, a request was refused or `rescore --strict` could not score \
                         something, 2 usage, 3 configuration, \
-                        4 infrastructure (tried again on the next run), 5 another prism holds the outbox."
+                        4 infrastructure (tried again on the next run), 5 another prism holds the outbox, \
+                        6 a signal ended `run` early."
 )]
 struct Arguments {
     #[command(flatten)]
@@ -86,6 +91,16 @@ enum Command {
     Run(Folders),
     /// Stay, and process whatever arrives in the inbox.
     Watch(Folders),
+    /// Show what is on the device, what waits for it, and what is held and why.
+    Queue(Folders),
+    /// Keep a submission from the device until it is released; a run of it ends.
+    Hold(queue::About),
+    /// Let a held submission go on, or rank one that was held for its score.
+    Release(queue::About),
+    /// Try a submission again at once that the infrastructure failed, with all its attempts.
+    Retry(queue::About),
+    /// Turn a submission away that has no result yet.
+    Reject(queue::About),
     /// Review zips or folders statically; nothing of them runs.
     Review {
         /// Zips, or folders as they would be zipped.
@@ -94,6 +109,9 @@ enum Command {
         /// Take each path as one Python file, or a folder of such, without the contract between the two scripts.
         #[arg(long)]
         source: bool,
+        /// Compare with what this outbox has accepted, too; it is only read, and may be in use.
+        #[arg(long, value_name = "OUTBOX", conflicts_with = "source")]
+        against: Option<PathBuf>,
     },
     /// Say what a rule means and what to write instead.
     Explain {
@@ -185,7 +203,11 @@ impl Complaint {
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let format = arguments.global.format;
-    match dispatch(arguments) {
+    let armed = fault::arm().map_err(|problem| {
+        let hint = "it is for the tests of prism itself: see docs/operation.md";
+        Complaint::new(exit::CONFIGURATION, problem, hint)
+    });
+    match armed.and_then(|()| dispatch(arguments)) {
         Ok(code) => exit::code(code),
         Err(complaint) => {
             output::complain(format, &complaint);
@@ -200,9 +222,22 @@ fn dispatch(arguments: Arguments) -> Result<u8, Complaint> {
     match arguments.command {
         Command::Run(folders) => run::run(&load(&global, Some(&folders))?, &global),
         Command::Watch(folders) => watch::watch(&load(&global, Some(&folders))?, &global),
-        Command::Review { paths, source } => {
-            review::review(&load(&global, None)?, &global, &paths, source)
-        }
+        Command::Queue(folders) => queue::show(&load(&global, Some(&folders))?, &global),
+        Command::Hold(about) => ask(&global, Action::Hold, &about),
+        Command::Release(about) => ask(&global, Action::Release, &about),
+        Command::Retry(about) => ask(&global, Action::Retry, &about),
+        Command::Reject(about) => ask(&global, Action::Reject, &about),
+        Command::Review {
+            paths,
+            source,
+            against,
+        } => review::review(
+            &load(&global, None)?,
+            &global,
+            &paths,
+            source,
+            against.as_deref(),
+        ),
         Command::Explain { rule, .. } => explain::explain(&global, rule.as_deref()),
         Command::Rescore(arguments) => rescore::rescore(&global, &arguments),
         Command::Audit(arguments) => audit::audit(&load(&global, None)?, &global, &arguments),
@@ -226,6 +261,10 @@ fn dispatch(arguments: Arguments) -> Result<u8, Complaint> {
             Ok(exit::OK)
         }
     }
+}
+
+fn ask(global: &Global, action: Action, about: &queue::About) -> Result<u8, Complaint> {
+    queue::ask(&load(global, Some(&about.folders))?, global, action, about)
 }
 
 /// Some forms are for one command each.

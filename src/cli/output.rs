@@ -96,6 +96,9 @@ pub fn report(format: Format, report: &Report) -> Result<(), Complaint> {
     for line in &report.infrastructure {
         text.push_str(&format!("not measured  {line}\n"));
     }
+    for line in &report.requests {
+        text.push_str(&format!("asked for     {line}\n"));
+    }
     if report.known > 0 {
         text.push_str(&format!("{} known already\n", report.known));
     }

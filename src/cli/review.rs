@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use prism::bundle::{self, Bundle};
 use prism::config::Config;
 use prism::exit;
-use prism::pipeline::review_of;
+use prism::intake::submission_id;
+use prism::pipeline::{Accepted, Comparison, review_of};
 use prism::review::{self, Review, Verdict};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -32,6 +33,9 @@ struct Reviewed {
     error: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     review: Option<Review>,
+    /// With `--against`: the comparison with that outbox.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duplicates: Option<Comparison>,
     /// What the excerpts are taken from.
     #[serde(skip)]
     files: BTreeMap<String, Vec<u8>>,
@@ -54,7 +58,14 @@ pub fn review(
     global: &Global,
     paths: &[PathBuf],
     as_sources: bool,
+    against: Option<&Path>,
 ) -> Result<u8, Complaint> {
+    let accepted = against.map(|outbox| open(config, outbox)).transpose()?;
+    if let Some(accepted) = accepted.as_ref().filter(|_| !global.quiet) {
+        for problem in &accepted.unreadable {
+            eprintln!("prism: not compared with: {problem}");
+        }
+    }
     let sources;
     let paths = if as_sources {
         sources = paths
@@ -75,7 +86,7 @@ pub fn review(
                 if as_sources {
                     review_source(config, path)
                 } else {
-                    review_path(config, path)
+                    review_path(config, path, accepted.as_ref())
                 }
             })
             .collect();
@@ -108,6 +119,16 @@ pub fn review(
         exit::OK
     } else {
         exit::REVIEW_REJECTED
+    })
+}
+
+fn open<'a>(config: &'a Config, outbox: &Path) -> Result<Accepted<'a>, Complaint> {
+    Accepted::open(config, outbox).map_err(|error| {
+        Complaint::new(
+            exit::INFRASTRUCTURE,
+            error,
+            "name the folder that `prism run` fills, its outbox",
+        )
     })
 }
 
@@ -147,7 +168,7 @@ fn review_source(config: &Config, path: &Path) -> Reviewed {
     }
 }
 
-fn review_path(config: &Config, path: &Path) -> Reviewed {
+fn review_path(config: &Config, path: &Path, accepted: Option<&Accepted<'_>>) -> Reviewed {
     let limits = &config.archive;
     let bytes = if path.is_dir() {
         bundle::pack(path, limits)
@@ -167,14 +188,41 @@ fn review_path(config: &Config, path: &Path) -> Reviewed {
             }),
             ..nothing(path)
         },
-        Ok(bundle) => of_bundle(config, path, bundle),
+        Ok(bundle) => {
+            // an archive that the outbox has is not compared with itself
+            let id = submission_id("", &bytes);
+            of_bundle(
+                config,
+                path,
+                bundle,
+                accepted.map(|accepted| (accepted, &*id)),
+            )
+        }
     }
 }
 
-fn of_bundle(config: &Config, path: &Path, bundle: Bundle) -> Reviewed {
-    let review = review_of(config, &bundle);
+fn of_bundle(
+    config: &Config,
+    path: &Path,
+    bundle: Bundle,
+    accepted: Option<(&Accepted<'_>, &str)>,
+) -> Reviewed {
+    let mut review = review_of(config, &bundle);
+    let mut duplicates = None;
+    // what the rules reject is compared with nothing, here as in a run
+    if let Some((accepted, id)) = accepted.filter(|_| review.verdict == Verdict::Accepted) {
+        let Ok(comparison) = accepted.compare(id, &review) else {
+            return Reviewed {
+                error: Some("the comparison stopped on a fault of prism".to_owned()),
+                ..nothing(path)
+            };
+        };
+        review.verdict = comparison.verdict().unwrap_or(review.verdict);
+        duplicates = Some(comparison);
+    }
     Reviewed {
         files: bundle.files,
+        duplicates,
         ..of_review(path, review)
     }
 }
@@ -201,6 +249,7 @@ fn nothing(path: &Path) -> Reviewed {
         rejection: None,
         error: None,
         review: None,
+        duplicates: None,
         files: BTreeMap::new(),
         is_source: false,
     }

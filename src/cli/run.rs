@@ -9,7 +9,7 @@ use prism::outbox::OutboxError;
 use prism::pipeline::{Pipeline, PipelineError};
 use prism::progress::{Progress, Show};
 
-use super::{Complaint, Global, output};
+use super::{Complaint, Global, output, signals};
 
 /// Files that are still being copied are waited for this many settling times.
 const PATIENCE_IN_SETTLING_TIMES: u32 = 3;
@@ -21,6 +21,8 @@ pub fn run(config: &Config, global: &Global) -> Result<u8, Complaint> {
         Show::News
     });
     let pipeline = Pipeline::open(config, &progress).map_err(complaint)?;
+    let stop = pipeline.stop();
+    signals::listen(move || stop.ask()).map_err(signal_complaint)?;
     let settle = Duration::from_millis(config.intake.settle_ms);
     let mut inbox = Inbox::new(&config.inbox, settle);
     let seen = inbox
@@ -34,11 +36,19 @@ pub fn run(config: &Config, global: &Global) -> Result<u8, Complaint> {
             .map(|path| format!("{}: changed while it was read", path.display())),
     );
     output::report(global.format, &report)?;
-    Ok(if report.infrastructure.is_empty() {
+    Ok(if report.stopped {
+        exit::STOPPED
+    } else if report.infrastructure.is_empty() {
         exit::OK
     } else {
         exit::INFRASTRUCTURE
     })
+}
+
+/// Signals that cannot be caught.
+pub fn signal_complaint(error: std::io::Error) -> Complaint {
+    let hint = "please report it with the kernel's version";
+    Complaint::new(exit::INFRASTRUCTURE, format!("signals: {error}"), hint)
 }
 
 /// The pipeline's own failures by exit code.

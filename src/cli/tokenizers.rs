@@ -72,6 +72,7 @@ pub fn tokenizers(global: &Global, config: &Config, asked: &Tokenizers) -> Resul
             prism: std::env::current_exe()
                 .map_err(|error| Complaint::new(exit::INFRASTRUCTURE, error, "mount /proc"))?,
             isolation: config.sandbox.isolation,
+            image: config.sandbox.image.clone(),
         };
         let row = row(|| Tokenizer::own(file, process), &documents, &pool);
         rows.push(row.map_err(complaint)?);

@@ -8,8 +8,11 @@ use prism::intake::{Inbox, Next, Seen, Wake, Watch};
 use prism::pipeline::Pipeline;
 use prism::progress::{Progress, Show};
 
-use super::run::{complaint, intake_complaint};
-use super::{Complaint, Global, output};
+use super::run::{complaint, intake_complaint, signal_complaint};
+use super::{Complaint, Global, output, signals};
+
+/// Something that just failed or changed is not looked at again before.
+const SOON: Duration = Duration::from_secs(1);
 
 pub fn watch(config: &Config, global: &Global) -> Result<u8, Complaint> {
     let progress = Progress::new(if global.quiet {
@@ -26,6 +29,12 @@ pub fn watch(config: &Config, global: &Global) -> Result<u8, Complaint> {
         &config.inbox,
         Duration::from_millis(config.intake.rescan_ms),
     );
+    let (stop, stopper) = (pipeline.stop(), watch.stopper());
+    signals::listen(move || {
+        stop.ask();
+        stopper.stop();
+    })
+    .map_err(signal_complaint)?;
     // At the first look work that a killed run left is taken up, too; later, what failed for want of infrastructure.
     let mut unfinished = true;
     let mut result = Ok(exit::OK);
@@ -64,22 +73,36 @@ fn look(
     let news = seen
         .iter()
         .any(|seen| !matches!(seen, Seen::Waiting { .. }));
-    if !news && !unfinished {
+    if !news && !unfinished && !pipeline.has_requests() {
         return Ok((next, false));
     }
     let mut changed = Vec::new();
     let report = pipeline.run(seen, &mut changed).map_err(complaint)?;
-    for path in &changed {
+    for path in changed.iter().chain(&report.unread) {
         inbox.offer_again(path);
     }
-    if !report.processed.is_empty() || !report.infrastructure.is_empty() {
+    if !report.processed.is_empty()
+        || !report.infrastructure.is_empty()
+        || !report.requests.is_empty()
+    {
         output::report(global.format, &report)?;
     }
     let failed = !report.infrastructure.is_empty();
-    let next = if changed.is_empty() {
-        next
-    } else {
-        Next::LookAgainIn(Duration::from_secs(1))
-    };
-    Ok((next, failed))
+    let again = (!changed.is_empty()).then_some(SOON);
+    let retry = report.retry_in.map(|wait| wait.max(SOON));
+    Ok((sooner(next, [again, retry]), failed))
+}
+
+/// The first of several times to look.
+fn sooner(next: Next, others: [Option<Duration>; 2]) -> Next {
+    let mut times: Vec<Duration> = others.into_iter().flatten().collect();
+    match next {
+        Next::Stop => return Next::Stop,
+        Next::LookAgainIn(time) => times.push(time),
+        Next::WaitForChange => {}
+    }
+    times
+        .into_iter()
+        .min()
+        .map_or(Next::WaitForChange, Next::LookAgainIn)
 }

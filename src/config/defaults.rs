@@ -109,6 +109,7 @@ impl Default for Run {
             predict_s: 120,
             evaluate_s: 600,
             max_attempts: 3,
+            retry_after_s: 60,
         }
     }
 }
@@ -117,6 +118,7 @@ impl Default for Sandbox {
     fn default() -> Self {
         Self {
             isolation: Isolation::Bwrap,
+            image: None,
             memory_bytes: 8 << 30,
             processes: 512,
             open_files: 1_024,
@@ -154,7 +156,12 @@ impl Default for Audit {
         Self {
             first_steps: 2,
             one_in: 64,
+            snapshots: 4,
+            commit: true,
             tolerance_nats: 1e-3,
+            transport: TransportSetting::Auto,
+            committed_from_vocab: 16_384,
+            show_one_in: 16,
         }
     }
 }

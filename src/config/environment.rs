@@ -1,6 +1,7 @@
 //! `PRISM_…` variables over the file.
 
 use super::{Config, ConfigError};
+use crate::outbox::fault;
 
 /// `PRISM_BUDGET_BYTES=5` sets `budget.bytes`. Names that no setting has are ignored only if they are the
 /// program's own (`PRISM_CONFIG`); everything else must be a setting.
@@ -17,7 +18,7 @@ pub(super) fn overlay(
         let Some(rest) = name.strip_prefix("PRISM_") else {
             continue;
         };
-        if rest == "CONFIG" {
+        if rest == "CONFIG" || name == fault::VARIABLE {
             continue;
         }
         let invalid = |reason: &str| ConfigError::Environment {

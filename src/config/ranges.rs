@@ -1,6 +1,7 @@
 //! The range of every setting.
 
-use super::{Config, ConfigError};
+use super::{Config, ConfigError, Isolation};
+use crate::sandbox;
 
 impl Config {
     /// Whether every setting is in its range.
@@ -24,6 +25,16 @@ impl Config {
                 "64 hexadecimal digits",
             )?;
         }
+        let image = self.sandbox.image.as_deref();
+        range(
+            image.map_or_else(
+                || matches!(self.sandbox.isolation, Isolation::Bwrap | Isolation::None),
+                sandbox::is_pinned,
+            ),
+            "sandbox.image",
+            &image.unwrap_or("none"),
+            "with isolation docker or podman an image pinned by digest: name@sha256: and 64 hexadecimal digits",
+        )?;
         let contest = &self.contest;
         range(
             (1..=8).contains(&self.run.world_size),
@@ -111,6 +122,12 @@ impl Config {
             "competitions.architecture",
             &format!("{} + {}", pools.architecture, pools.training),
             "two shares from 0 that add up to 1",
+        )?;
+        range(
+            self.audit.snapshots <= 64,
+            "audit.snapshots",
+            &self.audit.snapshots,
+            "at most 64",
         )?;
         range(
             self.audit.tolerance_nats > 0.0 && self.audit.tolerance_nats.is_finite(),

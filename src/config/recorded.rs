@@ -17,7 +17,7 @@ const LOCAL_SECTIONS: [&str; 7] = [
     "quarantine",
     "competitions",
 ];
-const LOCAL_RUN_KEYS: [&str; 2] = ["python", "referee"];
+const LOCAL_RUN_KEYS: [&str; 3] = ["python", "referee", "retry_after_s"];
 
 impl Config {
     /// What `run_config.json` says.

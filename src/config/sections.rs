@@ -209,6 +209,8 @@ pub struct Run {
     pub evaluate_s: u64,
     /// Infrastructure failures before a submission ends as failed.
     pub max_attempts: u32,
+    /// Wait before it is tried again, in seconds; doubled after each further failure, at most an hour; 0: none.
+    pub retry_after_s: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -232,8 +234,11 @@ impl Device {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Sandbox {
-    /// `bwrap`, or `none` for machines without it: recorded, and never score-eligible.
+    /// `bwrap`; `docker` or `podman` with an image; or `none` for machines without any: recorded, and never
+    /// score-eligible.
     pub isolation: Isolation,
+    /// With `docker` and `podman`: the image, pinned by digest (`name@sha256:…`), that holds `run.python`.
+    pub image: Option<String>,
     /// Resident memory of the whole process tree, in bytes.
     pub memory_bytes: u64,
     /// Processes and threads of the whole tree.
@@ -252,6 +257,8 @@ pub struct Sandbox {
 #[serde(rename_all = "lowercase")]
 pub enum Isolation {
     Bwrap,
+    Docker,
+    Podman,
     None,
 }
 
@@ -259,6 +266,8 @@ impl std::fmt::Display for Isolation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Isolation::Bwrap => "bwrap",
+            Isolation::Docker => "docker",
+            Isolation::Podman => "podman",
             Isolation::None => "none",
         })
     }
@@ -273,6 +282,26 @@ pub struct Audit {
     /// One later step in so many is probed, at secret times; more often in short streams, so that 8 probes are
     /// expected in any; 0: none.
     pub one_in: u32,
+    /// Snapshots that are replayed, at secret steps in every part of the stream; 0: none are taken.
+    pub snapshots: u32,
+    /// Whether the runner commits to its weights (a sha256) before every batch that may be one of them.
+    pub commit: bool,
     /// Largest difference of log-probabilities (nats) that counts as the same prediction, in float32.
     pub tolerance_nats: f64,
+    /// How the predictions of the stream come: `full`, all logits; `committed`, losses first, and all logits of secret steps
+    /// afterwards; `auto`: `committed` from a vocabulary of `committed_from_vocab` on.
+    pub transport: TransportSetting,
+    /// `contest.vocab_size` from which on `auto` means `committed`.
+    pub committed_from_vocab: u32,
+    /// With `committed`: one batch in so many is audited, at secret times, beside those that are probed; more often in
+    /// short streams, so that 16 audits are expected in any; 0: only those that are probed.
+    pub show_one_in: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TransportSetting {
+    Auto,
+    Full,
+    Committed,
 }

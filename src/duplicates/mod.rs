@@ -18,7 +18,7 @@ use crate::review::Fingerprints;
 
 pub use index::{Earlier, Index};
 pub use likeness::Likeness;
-pub use regions::Region;
+pub use regions::{Lines, Region};
 pub use store::{INDEX_FILE, StoreError};
 
 /// The rule under which duplicates are turned away.
@@ -72,8 +72,17 @@ pub struct Duplicate {
 }
 
 impl Duplicate {
-    /// What it is, for people.
+    /// What it is, for people: the measures and the longest regions.
     pub fn message(&self) -> String {
+        let mut message = self.measures();
+        for region in self.regions.iter().take(3) {
+            message.push_str(&format!("; {region}"));
+        }
+        message
+    }
+
+    /// Like what it is, and how much.
+    pub fn measures(&self) -> String {
         let kind = match self.kind {
             Kind::Exact => "the same, names and formatting aside, as",
             Kind::Near => "too much like",
@@ -83,18 +92,14 @@ impl Duplicate {
             graph,
             structure,
         } = self.likeness;
-        let mut message = format!(
+        format!(
             "{kind} submission {} of {}: source {source:.3}, graph {graph:.3}, structure {structure:.3}, expected less than {}, {}, {}",
             self.earlier,
             self.earlier_accepted_at,
             self.thresholds.source,
             self.thresholds.graph,
             self.thresholds.structure,
-        );
-        for region in self.regions.iter().take(3) {
-            message.push_str(&format!("; {region}"));
-        }
-        message
+        )
     }
 
     /// What its author can do.

@@ -78,7 +78,7 @@ impl Index {
             return Ok(());
         }
         if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(crate::outbox::at(folder))?;
+            atomic::create_folder(folder)?;
         }
         atomic::write(path, &self.encode())?;
         self.is_changed = false;

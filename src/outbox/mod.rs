@@ -4,7 +4,10 @@
 //! made again at any time. Names that start with a dot are ours alone: `.work/` (runs in progress), `.private/` (logs
 //! that may hold secret text), `.lock`, `.secret`.
 
+pub mod admission;
 pub mod atomic;
+pub mod fault;
+pub mod file_stamp;
 pub mod lock;
 pub mod schema;
 pub mod seal;
@@ -33,8 +36,14 @@ pub enum OutboxError {
     },
     #[error("{path} cannot be read: {reason}")]
     Unreadable { path: PathBuf, reason: String },
-    #[error("another prism is at work on the outbox {outbox}")]
-    Busy { outbox: PathBuf },
+    #[error("another prism is at work on the outbox {outbox}{holder}")]
+    Busy {
+        outbox: PathBuf,
+        /// Who, after a colon; empty where nobody wrote it down.
+        holder: String,
+    },
+    #[error("process {pid} of a run that crashed ({path}) cannot be ended")]
+    Orphan { pid: i32, path: PathBuf },
 }
 
 impl OutboxError {
@@ -49,6 +58,9 @@ impl OutboxError {
             }
             Self::Unreadable { .. } => {
                 "move that file away; the submission is then processed again"
+            }
+            Self::Orphan { .. } => {
+                "it is stuck in the kernel, as with a lost GPU: see what `ps` says of it; a restart of the machine ends it"
             }
             Self::Busy { .. } => "wait for it to end; a lock of a dead process frees itself",
         }
@@ -87,9 +99,9 @@ impl Outbox {
     /// Creates the folders, the private ones closed to others.
     pub fn create(&self) -> Result<(), OutboxError> {
         use std::os::unix::fs::PermissionsExt;
-        std::fs::create_dir_all(&self.root).map_err(at(&self.root))?;
+        atomic::create_folder(&self.root)?;
         for folder in [self.root.join(".work"), self.root.join(".private")] {
-            std::fs::create_dir_all(&folder).map_err(at(&folder))?;
+            atomic::create_folder(&folder)?;
             std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700))
                 .map_err(at(&folder))?;
         }
@@ -103,6 +115,11 @@ impl Outbox {
     /// Where a run of this submission works; removed when its results are published.
     pub fn work(&self, id: &str) -> PathBuf {
         self.root.join(".work").join(id)
+    }
+
+    /// Where the folder of a new submission is drafted.
+    pub fn arrival(&self, id: &str) -> PathBuf {
+        self.root.join(".work").join(format!("{id}.arrival"))
     }
 
     /// Logs that could quote held-out text: for the operator only.

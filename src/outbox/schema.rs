@@ -47,6 +47,8 @@ schemas! {
     ProbeReport "probe_report" "probe_report.schema.json";
     Families "families" "families.schema.json";
     ArchitectureGraph "architecture_graph" "architecture_graph.schema.json";
+    Request "request" "request.schema.json";
+    Queue "queue" "queue.schema.json";
 }
 
 /// Compiled once: an outbox has thousands of files of a kind.

@@ -4,7 +4,6 @@
 //! in between leaves a folder that is not concluded, whose submission is examined or measured again; so nothing is ever
 //! sealed that was not just made. A folder in motion has no seal.
 
-use std::fs;
 use std::path::Path;
 
 use super::schema::Schema;
@@ -16,7 +15,7 @@ use crate::signing::signature;
 const MAX_DEPTH: usize = 4;
 
 /// Drafts that a killed process may have left in a run folder.
-const DRAFT_PREFIXES: [&str; 2] = [".prism-", ".stream-"];
+const DRAFT_PREFIXES: [&str; 2] = [atomic::DRAFT_PREFIX, ".stream-"];
 
 /// Seals a folder whose last file, `name` with `content`, is yet to be written.
 pub fn seal(
@@ -38,15 +37,15 @@ pub fn seal(
             let signature = signature::sign(signer, &bytes);
             atomic::write_json(&signature_path, Schema::Signature, &signature)?;
         }
-        None => remove(&signature_path)?,
+        None => atomic::remove_file(&signature_path)?,
     }
     atomic::write_bytes_if_new(&path, &bytes)
 }
 
 /// Takes the seal off a folder that is going to change.
 pub fn lift(folder: &Path) -> Result<(), OutboxError> {
-    remove(&folder.join(digest_list::FILE))?;
-    remove(&folder.join(signature::FILE))
+    atomic::remove_file(&folder.join(digest_list::FILE))?;
+    atomic::remove_file(&folder.join(signature::FILE))
 }
 
 /// Every regular file but the seal and `last`; drafts of a process that died are removed.
@@ -64,7 +63,7 @@ fn entries(folder: &Path, last: &str) -> Result<Vec<Entry>, OutboxError> {
         };
         let is_draft = DRAFT_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
         if is_draft && found.file_type().is_file() {
-            remove(found.path())?;
+            atomic::remove_file(found.path())?;
             continue;
         }
         let is_seal = [digest_list::FILE, signature::FILE, last].contains(&name);
@@ -79,15 +78,9 @@ fn entries(folder: &Path, last: &str) -> Result<Vec<Entry>, OutboxError> {
     Ok(files)
 }
 
-fn remove(path: &Path) -> Result<(), OutboxError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(at(path)(error)),
-        _ => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::time::SystemTime;
 
     use super::super::status::{Reason, State, Status, Verdict};

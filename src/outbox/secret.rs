@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use sha2::{Digest, Sha256};
 
+use super::fault::{self, Step};
 use super::{Outbox, OutboxError, at};
 
 /// The key of one run: sha256 over the operator's secret, the submission's id and the number of the attempt (a published
@@ -49,6 +50,7 @@ fn operator_secret(outbox: &Outbox) -> Result<[u8; 32], OutboxError> {
                 .and_then(|mut file| std::io::Read::read_exact(&mut file, &mut secret))
                 .map_err(at("/dev/urandom"))?;
             let draft = outbox.root.join(".secret.tmp");
+            fault::step(Step::Create, &draft).map_err(at(&draft))?;
             let mut file = fs::File::options()
                 .create(true)
                 .truncate(true)
@@ -56,8 +58,8 @@ fn operator_secret(outbox: &Outbox) -> Result<[u8; 32], OutboxError> {
                 .mode(0o600)
                 .open(&draft)
                 .map_err(at(&draft))?;
-            std::io::Write::write_all(&mut file, &secret).map_err(at(&draft))?;
-            file.sync_all().map_err(at(&draft))?;
+            fault::write(&mut file, &secret, &draft).map_err(at(&draft))?;
+            super::atomic::sync_file(&draft)?;
             super::atomic::publish(&draft, &path)?;
             Ok(secret)
         }

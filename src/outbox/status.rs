@@ -14,6 +14,11 @@ pub const SCHEMA_VERSION: &str = "prism_status.v1";
 /// Rule of a run that is held because it is too good to be believed.
 pub const TOO_GOOD: &str = "prism:too-good";
 
+/// Rule of a submission that the operator holds.
+pub const HELD_BY_OPERATOR: &str = "prism:held-by-operator";
+/// Rule of what is the machine's or the operator's affair.
+pub const INFRASTRUCTURE: &str = "prism:infrastructure";
+
 const MAX_STATUS_BYTES: u64 = 1 << 20;
 
 /// The rooms a submission has passed. The last four are final, but for `held`.
@@ -61,6 +66,26 @@ pub struct Transition {
     pub state: State,
     /// RFC 3339, UTC, milliseconds.
     pub at: String,
+    /// Why, where a person or a fault made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// What the queue of the device remembers of a submission.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Queueing {
+    /// Runs begun that do not count against `run.max_attempts`: ended by a stop of prism, or forgiven by `prism retry`.
+    pub forgiven: u32,
+    /// RFC 3339; it is not begun again before, after a failure of the infrastructure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<String>,
+}
+
+impl Queueing {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +105,8 @@ pub struct Status {
     pub reason: Option<Reason>,
     /// Runs begun, those that ended in an infrastructure failure included.
     pub attempts: u32,
+    #[serde(default, skip_serializing_if = "Queueing::is_default")]
+    pub queue: Queueing,
     pub transitions: Vec<Transition>,
 }
 
@@ -102,9 +129,11 @@ impl Status {
             verdict: None,
             reason: None,
             attempts: 0,
+            queue: Queueing::default(),
             transitions: vec![Transition {
                 state: State::Received,
                 at,
+                note: None,
             }],
         }
     }
@@ -121,6 +150,17 @@ impl Status {
         self.state == State::Held && rule_id == Some(TOO_GOOD)
     }
 
+    /// Whether the operator holds it.
+    pub fn is_held_by_operator(&self) -> bool {
+        let rule_id = self.reason.as_ref().map(|reason| reason.rule_id.as_str());
+        self.state == State::Held && rule_id == Some(HELD_BY_OPERATOR)
+    }
+
+    /// Runs begun that count against `run.max_attempts`.
+    pub fn counted_attempts(&self) -> u32 {
+        self.attempts.saturating_sub(self.queue.forgiven)
+    }
+
     /// Goes to a state that is not a verdict.
     pub fn advance(&mut self, state: State, now: SystemTime) {
         self.state = state;
@@ -128,7 +168,15 @@ impl Status {
         self.transitions.push(Transition {
             state,
             at: rfc3339(now),
+            note: None,
         });
+    }
+
+    /// Writes down why the last transition was made.
+    pub fn note(&mut self, note: &str) {
+        if let Some(last) = self.transitions.last_mut() {
+            last.note = Some(note.to_owned());
+        }
     }
 
     /// Ends with a verdict.
@@ -165,7 +213,7 @@ impl Status {
     /// Writes it, and the folder if need be. A verdict is written with the folder's seal, the status last.
     pub fn write(&self, outbox: &Outbox) -> Result<(), OutboxError> {
         let folder = outbox.submission(&self.submission_id);
-        std::fs::create_dir_all(&folder).map_err(super::at(&folder))?;
+        atomic::create_folder(&folder)?;
         let path = folder.join(FILE);
         let bytes = atomic::json_bytes(&path, Schema::Status, self)?;
         match self.state {

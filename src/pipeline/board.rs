@@ -1,7 +1,6 @@
 //! The leaderboard and the weights: derived from the submissions' folders, made anew after every run.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use serde::Serialize;
@@ -15,6 +14,7 @@ use crate::score::stream_digests::StreamDigests;
 use crate::score::ties;
 
 use super::competitions::{self, Standing};
+use super::ledger::{Ledger, Statuses};
 use super::publish::MANIFEST;
 use crate::config::{Competitions, WeightsFrom};
 use crate::families::ledger::Run;
@@ -76,7 +76,7 @@ impl Scored {
 }
 
 /// Reads all manifests of scored submissions.
-pub fn read(outbox: &Outbox) -> Result<Scored, OutboxError> {
+pub fn read(outbox: &Outbox, ledger: &Ledger) -> Result<Scored, OutboxError> {
     let mut rows = Vec::new();
     let mut runs = Vec::new();
     let mut ineligible = Vec::new();
@@ -85,7 +85,7 @@ pub fn read(outbox: &Outbox) -> Result<Scored, OutboxError> {
     let Statuses {
         readable,
         mut unreadable,
-    } = statuses(outbox)?;
+    } = ledger.statuses(outbox)?;
     for status in readable {
         if status.state != State::Scored {
             continue;
@@ -137,8 +137,12 @@ pub fn read(outbox: &Outbox) -> Result<Scored, OutboxError> {
 }
 
 /// Writes `leaderboard.json`, `weights.json` and what the two competitions came to.
-pub fn rebuild(outbox: &Outbox, settings: &Competitions) -> Result<Board, OutboxError> {
-    let scored = read(outbox)?;
+pub fn rebuild(
+    outbox: &Outbox,
+    ledger: &Ledger,
+    settings: &Competitions,
+) -> Result<Board, OutboxError> {
+    let scored = read(outbox, ledger)?;
     let competitions = scored.standing(settings);
     competitions::write(outbox, &competitions)?;
     let Scored {
@@ -227,34 +231,4 @@ fn row(
             .collect(),
         tied_with_above: None,
     })
-}
-
-/// All submissions of an outbox, by id; one whose status cannot be read costs nobody else anything.
-#[derive(Debug, Default)]
-pub struct Statuses {
-    pub readable: Vec<Status>,
-    pub unreadable: Vec<String>,
-}
-
-/// Reads every `status.json`.
-pub fn statuses(outbox: &Outbox) -> Result<Statuses, OutboxError> {
-    let mut statuses = Statuses::default();
-    let entries = fs::read_dir(&outbox.root).map_err(crate::outbox::at(&outbox.root))?;
-    for entry in entries {
-        let entry = entry.map_err(crate::outbox::at(&outbox.root))?;
-        let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
-        let path = entry.path().join("status.json");
-        if !hidden && path.is_file() {
-            match Status::read_file(&path) {
-                Ok(status) => statuses.readable.push(status),
-                Err(error) => statuses
-                    .unreadable
-                    .push(format!("{error} ({})", error.hint())),
-            }
-        }
-    }
-    statuses
-        .readable
-        .sort_by(|a, b| a.submission_id.cmp(&b.submission_id));
-    Ok(statuses)
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::board;
+use super::ledger::Ledger;
 use crate::config::Competitions;
 use crate::families::ledger::{self, Baseline, Event, Family, Run, TRAINING, Threshold};
 use crate::families::pools::{self, Pools};
@@ -135,7 +136,7 @@ pub fn write(outbox: &Outbox, standing: &Standing) -> Result<(), OutboxError> {
 
 /// Digest of the structure of the family with this id, if there is one.
 pub fn target(outbox: &Outbox, architecture_id: &str) -> Result<Option<String>, OutboxError> {
-    let standing = board::read(outbox)?.standing(&Competitions::default());
+    let standing = board::read(outbox, &Ledger::default())?.standing(&Competitions::default());
     let families = standing.file.families.into_iter();
     let mut found = families.filter(|family| family.family == architecture_id);
     Ok(found.next().map(|family| family.structure_digest))

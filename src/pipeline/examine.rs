@@ -13,7 +13,7 @@ use crate::duplicates::{self, Duplicate, DuplicatePolicy};
 use crate::intake::{Arrival, Oversized};
 use crate::outbox::schema::Schema;
 use crate::outbox::status::{Reason, State, Status, Verdict};
-use crate::outbox::{Outbox, OutboxError, atomic};
+use crate::outbox::{Outbox, OutboxError, admission, atomic};
 use crate::review::{self, Review, Roles};
 
 /// Name of the archive in a submission's folder: what a later run and an audit start from.
@@ -30,13 +30,25 @@ struct ReviewFile<'a> {
     duplicates: Option<&'a Comparison>,
 }
 
-/// What the comparison with earlier submissions came to.
+/// What a comparison with earlier submissions came to.
 #[derive(Debug, Serialize)]
 pub struct Comparison {
     pub policy: DuplicatePolicy,
     /// Earlier submissions that were looked at.
     pub compared_with: usize,
     pub duplicate: Option<Duplicate>,
+}
+
+impl Comparison {
+    /// What the policy makes of it; none where the review's own verdict stands.
+    pub fn verdict(&self) -> Option<review::Verdict> {
+        self.duplicate.as_ref()?;
+        match self.policy {
+            DuplicatePolicy::Hold => Some(review::Verdict::Held),
+            DuplicatePolicy::Reject => Some(review::Verdict::Rejected),
+            DuplicatePolicy::Off => None,
+        }
+    }
 }
 
 /// An examined submission.
@@ -48,33 +60,43 @@ pub struct Examined {
     pub kind: Kind,
 }
 
-/// Examines one arrival and leaves its status, its archive and the review of a rejected one in the outbox.
+/// Examines one arrival and leaves its archive, its status and the review of a rejected one in the outbox. Archive and first
+/// status come first and together: from then on it does not matter what becomes of the inbox.
 pub fn examine(
     config: &Config,
     outbox: &Outbox,
     arrival: &Arrival,
 ) -> Result<Examined, OutboxError> {
-    let mut status = Status::read(outbox, &arrival.submission_id)?.unwrap_or_else(|| {
-        Status::new(
-            &arrival.submission_id,
-            &arrival.name,
-            Some(&arrival.sha256),
-            SystemTime::now(),
-        )
-    });
-    if status.is_final()
-        || matches!(
-            status.state,
-            State::Reviewed | State::Measuring | State::Measured
-        )
-    {
-        return Ok(Examined {
-            status,
-            accepted: None,
-            kind: Kind::Full,
-        });
-    }
-    status.write(outbox)?;
+    let folder = outbox.submission(&arrival.submission_id);
+    let settings_path = folder.join(recorded::FILE);
+    // The limits that the archive is examined under; a run writes its own over it.
+    let settings = config.recorded().map_err(|error| OutboxError::Unreadable {
+        path: settings_path.clone(),
+        reason: error.to_string(),
+    })?;
+    let settings = atomic::json_bytes(&settings_path, Schema::RunConfig, &settings)?;
+    let mut status = match Status::read(outbox, &arrival.submission_id)? {
+        None => {
+            let id = &arrival.submission_id;
+            let sha256 = Some(arrival.sha256.as_str());
+            let status = Status::new(id, &arrival.name, sha256, SystemTime::now());
+            let files = [(ARCHIVE, &*arrival.bytes), (recorded::FILE, &settings)];
+            admission::admit(outbox, &status, &files)?;
+            status
+        }
+        Some(status) if !is_open(&status) => {
+            return Ok(Examined {
+                status,
+                accepted: None,
+                kind: Kind::Full,
+            });
+        }
+        Some(status) => {
+            atomic::write_bytes_if_new(&folder.join(ARCHIVE), &arrival.bytes)?;
+            atomic::write_bytes_if_new(&settings_path, &settings)?;
+            status
+        }
+    };
     let (mut accepted, mut kind) = (None, Kind::Full);
     let judged = catch_unwind(AssertUnwindSafe(|| {
         judge(config, outbox, arrival, &mut status)
@@ -93,6 +115,15 @@ pub fn examine(
         accepted,
         kind,
     })
+}
+
+/// Whether a submission is still to be examined: it never was to the end, or nobody but prism holds it.
+pub fn is_open(status: &Status) -> bool {
+    match status.state {
+        State::Received | State::Bundled => true,
+        State::Held => !status.is_quarantined() && !status.is_held_by_operator(),
+        _ => false,
+    }
 }
 
 /// Our own fault: the submission waits.
@@ -118,23 +149,18 @@ pub fn conclude(
     comparison: Option<&Comparison>,
 ) -> Result<(), OutboxError> {
     let now = SystemTime::now();
-    let duplicate = comparison.and_then(|comparison| {
-        let duplicate = comparison.duplicate.as_ref()?;
-        Some((comparison.policy, duplicate))
-    });
-    let verdict = match duplicate {
-        Some((DuplicatePolicy::Hold, _)) => Some(Verdict::Held),
-        Some((DuplicatePolicy::Reject, _)) => Some(Verdict::Rejected),
-        Some((DuplicatePolicy::Off, _)) | None => None,
-    };
-    review.verdict = match verdict {
-        Some(Verdict::Held) => review::Verdict::Held,
-        Some(_) => review::Verdict::Rejected,
-        None => review.verdict,
-    };
+    review.verdict = comparison
+        .and_then(Comparison::verdict)
+        .unwrap_or(review.verdict);
     publish_review(outbox, &status.submission_id, &review, comparison)?;
+    let verdict = match review.verdict {
+        review::Verdict::Held => Some(Verdict::Held),
+        review::Verdict::Rejected => Some(Verdict::Rejected),
+        review::Verdict::Accepted => None,
+    };
+    let duplicate = comparison.and_then(|comparison| comparison.duplicate.as_ref());
     match (verdict, duplicate) {
-        (Some(verdict), Some((_, duplicate))) => {
+        (Some(verdict), Some(duplicate)) => {
             let reason = Reason {
                 rule_id: duplicates::RULE.to_owned(),
                 message: duplicate.message(),
@@ -187,18 +213,11 @@ fn judge(
             return Ok(None);
         }
     };
-    let folder = outbox.submission(&arrival.submission_id);
-    atomic::write(&folder.join(ARCHIVE), &arrival.bytes)?;
     status.advance(State::Bundled, SystemTime::now());
     status.write(outbox)?;
-    // The limits that the archive was examined under; a run writes its own over it.
-    let settings = config.recorded().map_err(|error| OutboxError::Unreadable {
-        path: folder.join(recorded::FILE),
-        reason: error.to_string(),
-    })?;
-    atomic::write_json(&folder.join(recorded::FILE), Schema::RunConfig, &settings)?;
     let review = review_of(config, &bundle);
     let metadata = architecture::metadata(status, &bundle, &review)?;
+    let folder = outbox.submission(&arrival.submission_id);
     architecture::write_metadata(&folder, &metadata)?;
     match rejection(&review) {
         Some(reason) => {
@@ -223,7 +242,7 @@ pub fn reject_unread(outbox: &Outbox, oversized: &Oversized) -> Result<Status, O
         hint: "send the two scripts and prism.yaml, nothing else".to_owned(),
     };
     status.conclude(Verdict::Rejected, Some(reason), now);
-    status.write(outbox)?;
+    admission::admit(outbox, &status, &[])?;
     Ok(status)
 }
 

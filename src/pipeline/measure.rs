@@ -3,22 +3,27 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::examine::ARCHIVE;
-use super::{competitions, preflight, publish, seeds};
+use super::guard::{Guard, Interruption};
+use super::stop::Stop;
+use super::{competitions, preflight, publish, queue, seeds};
 use crate::bundle::{self, Bundle, Kind};
 use crate::config::{Config, Order, Target};
 use crate::digest;
-use crate::outbox::status::{Reason, State, Status, Verdict};
-use crate::outbox::{Outbox, OutboxError, secret};
+use crate::outbox::fault::{self, Step};
+use crate::outbox::status::{INFRASTRUCTURE, Reason, State, Status, Verdict};
+use crate::outbox::{Outbox, OutboxError, atomic, secret};
 use crate::progress::RunProgress;
 use crate::referee::events::Event;
 use crate::referee::measured::Measured;
 use crate::referee::plan::RunPlan;
 use crate::referee::session::MEASURED;
 use crate::review;
+use crate::sandbox::process::ProcessIdentity;
 
 /// A run that did not come to a verdict; it is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -27,35 +32,100 @@ pub enum MeasureFailure {
     Outbox(#[from] OutboxError),
     #[error("{message} ({hint})")]
     Infrastructure { message: String, hint: String },
+    /// It costs the submission no attempt.
+    #[error("{0}")]
+    Ended(&'static str),
 }
 
 /// Measures, scores and publishes one submission. Infrastructure failures leave it to be tried again, up to
-/// `run.max_attempts` times.
+/// `run.max_attempts` times; so does a prism that died in the middle, and a fault of its own.
 pub fn measure(
     config: &Config,
     outbox: &Outbox,
     status: &mut Status,
     mut news: RunProgress<'_>,
+    stop: &Stop,
 ) -> Result<(), MeasureFailure> {
     let work = outbox.work(&status.submission_id);
-    let result = attempt(config, outbox, status, &work, &mut news);
-    if let Err(failure) = &result {
-        if status.attempts >= config.run.max_attempts {
-            let mut reason = reason(failure);
-            reason.message = format!(
-                "{} runs failed for want of infrastructure; the last: {}",
-                status.attempts, reason.message
-            );
-            status.conclude(Verdict::Failed, Some(reason), SystemTime::now());
-            status.write(outbox)?;
-        } else {
-            status.advance(State::Reviewed, SystemTime::now());
-            status.reason = Some(reason(failure));
-            status.write(outbox)?;
-        }
+    if status.counted_attempts() >= config.run.max_attempts {
+        let last = interrupted(status);
+        return Ok(give_up(outbox, status, &last)?);
     }
-    remove(&work)?;
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        attempt(config, outbox, status, &work, &mut news, stop)
+    }))
+    .unwrap_or_else(|_| {
+        Err(MeasureFailure::Infrastructure {
+            message: "prism stopped on a fault of its own while it measured this submission"
+                .to_owned(),
+            hint: "please report it with the archive; other submissions are not concerned"
+                .to_owned(),
+        })
+    });
+    if let Err(failure) = &result {
+        after(config, outbox, status, failure)?;
+    }
+    atomic::remove_folder(&work)?;
     result
+}
+
+/// What an attempt without a verdict leaves.
+fn after(
+    config: &Config,
+    outbox: &Outbox,
+    status: &mut Status,
+    failure: &MeasureFailure,
+) -> Result<(), OutboxError> {
+    // A verdict that was published stays, though what came after it failed (the fsync of its folder).
+    // What was to be written and was not, is not.
+    if let Some(there) = Status::read(outbox, &status.submission_id)? {
+        *status = there;
+    }
+    if status.verdict.is_some() {
+        return Ok(());
+    }
+    let was_begun = status.state != State::Reviewed;
+    if matches!(failure, MeasureFailure::Ended(_)) {
+        status.queue.forgiven += u32::from(was_begun);
+    } else if status.counted_attempts() >= config.run.max_attempts {
+        return give_up(outbox, status, failure);
+    } else {
+        status.queue.not_before = queue::not_before(config, status, SystemTime::now());
+    }
+    let reason = reason(failure);
+    if was_begun {
+        status.advance(State::Reviewed, SystemTime::now());
+        status.note(&reason.message);
+    }
+    status.reason = Some(reason);
+    status.write(outbox)
+}
+
+/// Ends a submission whose attempts are used up.
+fn give_up(outbox: &Outbox, status: &mut Status, last: &MeasureFailure) -> Result<(), OutboxError> {
+    let mut reason = reason(last);
+    reason.message = format!(
+        "{} runs failed for want of infrastructure; the last: {}",
+        status.counted_attempts(),
+        reason.message
+    );
+    // A run that ended between the two wrote one.
+    let folder = outbox.submission(&status.submission_id);
+    atomic::remove_file(&folder.join(publish::MANIFEST))?;
+    status.conclude(Verdict::Failed, Some(reason), SystemTime::now());
+    status.write(outbox)
+}
+
+/// What became of a run that nobody was there to see the end of.
+fn interrupted(status: &Status) -> MeasureFailure {
+    let message = match (&status.reason, status.state) {
+        (Some(reason), State::Reviewed) => reason.message.clone(),
+        _ => "prism, or the machine, ended while it was measured".to_owned(),
+    };
+    MeasureFailure::Infrastructure {
+        message,
+        hint: "`prism retry` tries it again".to_owned(),
+    }
 }
 
 /// Writes down why a submission still waits.
@@ -76,9 +146,13 @@ fn reason(failure: &MeasureFailure) -> Reason {
     let (message, hint) = match failure {
         MeasureFailure::Infrastructure { message, hint } => (message.clone(), hint.clone()),
         MeasureFailure::Outbox(error) => (error.to_string(), error.hint().to_owned()),
+        MeasureFailure::Ended(why) => (
+            (*why).to_owned(),
+            "it is measured again, from the beginning, when prism runs again".to_owned(),
+        ),
     };
     Reason {
-        rule_id: "prism:infrastructure".to_owned(),
+        rule_id: INFRASTRUCTURE.to_owned(),
         message,
         hint,
     }
@@ -90,9 +164,16 @@ fn attempt(
     status: &mut Status,
     work: &Path,
     news: &mut RunProgress<'_>,
+    stop: &Stop,
 ) -> Result<(), MeasureFailure> {
-    remove(work)?;
     preflight::corpus(config)?;
+    // From here on it costs an attempt, whatever happens: what always ends a run must not be tried for ever.
+    status.attempts += 1;
+    status.reason = None;
+    status.queue.not_before = None;
+    status.advance(State::Measuring, SystemTime::now());
+    status.write(outbox)?;
+    atomic::remove_folder(work)?;
     let bundle = stored_bundle(config, outbox, status)?;
     if let Some(reason) = missing_target(config, outbox, &bundle)? {
         status.conclude(Verdict::Rejected, Some(reason), SystemTime::now());
@@ -102,19 +183,17 @@ fn attempt(
     let plan = prepare(config, outbox, status, &bundle, work)?;
     let published = outbox.submission(&status.submission_id);
     publish::withdraw(&published)?;
-    remove(&published.join(seeds::FOLDER))?;
-    status.attempts += 1;
-    status.reason = None;
-    status.advance(State::Measuring, SystemTime::now());
-    status.write(outbox)?;
-    let seeds = seeds::measure(config, outbox, status, &bundle, work, news)?;
+    atomic::remove_folder(&published.join(seeds::FOLDER))?;
+    let id = status.submission_id.clone();
+    let guard = Guard::new(config, outbox, &id, stop);
+    let seeds = seeds::measure(config, outbox, status, &bundle, work, news, &guard)?;
     let plan = if seeds.is_empty() {
         plan
     } else {
-        remove(work)?;
+        atomic::remove_folder(work)?;
         prepare(config, outbox, status, &bundle, work)?
     };
-    let measured = run_referee(config, &plan, news)?;
+    let measured = run_referee(config, &plan, news, &guard)?;
     publish::publish(outbox, status, &bundle, &plan, &measured, config, &seeds)?;
     Ok(())
 }
@@ -187,8 +266,8 @@ pub(super) fn prepare(
         // Names were checked when the archive was opened: plain segments, no links, nothing above the folder.
         let path = project.join(name);
         let folder = path.parent().unwrap_or(&project);
-        fs::create_dir_all(folder).map_err(crate::outbox::at(folder))?;
-        fs::write(&path, bytes).map_err(crate::outbox::at(&path))?;
+        atomic::create_folder(folder)?;
+        atomic::write_unseen(&path, bytes)?;
     }
     let mut config = config.clone();
     config.corpus.root = absolute(&config.corpus.root)?;
@@ -197,7 +276,9 @@ pub(super) fn prepare(
         message: format!("the path of this executable is not known: {error}"),
         hint: "mount /proc".to_owned(),
     })?;
-    let key = secret::run_key(outbox, &status.submission_id, status.attempts)?;
+    // Counted from 0.
+    let attempt = status.attempts.saturating_sub(1);
+    let key = secret::run_key(outbox, &status.submission_id, attempt)?;
     let order_key = match config.corpus.order {
         Order::File => None,
         Order::Keyed => match &config.corpus.order_key {
@@ -230,18 +311,18 @@ pub(super) fn run_referee(
     config: &Config,
     plan: &RunPlan,
     news: &mut RunProgress<'_>,
+    guard: &Guard<'_>,
 ) -> Result<Measured, MeasureFailure> {
-    let broken = |message: String| MeasureFailure::Infrastructure {
-        message,
-        hint: "the submission is tried again on the next run".to_owned(),
-    };
     let path = plan.folder.join("plan.json");
     let text = serde_json::to_vec_pretty(plan).map_err(|error| broken(error.to_string()))?;
-    fs::write(&path, text).map_err(crate::outbox::at(&path))?;
+    atomic::write_unseen(&path, &text)?;
     let executable = referee_executable(config)?;
+    fault::step(Step::Spawn, &executable).map_err(crate::outbox::at(&executable))?;
     let command = duct::cmd(&executable, [&path])
         .unchecked()
         .before_spawn(|process| {
+            // A group of its own: a key that stops prism at a terminal leaves to prism what becomes of the run.
+            process.process_group(0);
             // SAFETY: one system call between fork and exec; nothing allocates or locks.
             unsafe {
                 process.pre_exec(|| {
@@ -254,9 +335,65 @@ pub(super) fn run_referee(
     let reader = command
         .reader()
         .map_err(|error| broken(format!("{}: {error}", executable.display())))?;
+    let pids = reader.pids();
+    let referee = pids
+        .first()
+        .and_then(|pid| ProcessIdentity::of(i32::try_from(*pid).ok()?));
+    if let Some(referee) = &referee {
+        let recorded = referee.record(&plan.folder);
+        recorded.map_err(crate::outbox::at(&plan.folder))?;
+    }
+    let (listened, interruption) = guard.over(referee.as_ref(), |heard| {
+        listen(&reader, news, &mut || heard.now())
+    });
+    match interruption {
+        None => {}
+        Some(Interruption::Stopped) => {
+            return Err(MeasureFailure::Ended(
+                "prism was asked to stop while it measured this submission",
+            ));
+        }
+        Some(Interruption::Requested) => {
+            return Err(MeasureFailure::Ended(
+                "the operator ended the run by a request",
+            ));
+        }
+        Some(Interruption::Silent(limit)) => {
+            return Err(broken(format!(
+                "the referee was silent for more than {} s",
+                limit.as_secs()
+            )));
+        }
+    }
+    listened?;
+    let ended = reader
+        .try_wait()
+        .map_err(|error| broken(error.to_string()))?;
+    if !ended.is_some_and(|output| output.status.success()) {
+        return Err(broken("the referee ended without a result".to_owned()));
+    }
+    let path = plan.folder.join(MEASURED);
+    let bytes = fs::read(&path).map_err(crate::outbox::at(&path))?;
+    serde_json::from_slice(&bytes).map_err(|error| broken(format!("{}: {error}", path.display())))
+}
+
+fn broken(message: String) -> MeasureFailure {
+    MeasureFailure::Infrastructure {
+        message,
+        hint: "the submission is tried again".to_owned(),
+    }
+}
+
+/// Takes the referee's events until it ends; its own word on the infrastructure is an error.
+fn listen(
+    reader: &duct::ReaderHandle,
+    news: &mut RunProgress<'_>,
+    heard: &mut dyn FnMut(),
+) -> Result<(), MeasureFailure> {
     let mut failure = None;
-    for line in BufReader::new(&reader).lines() {
+    for line in BufReader::new(reader).lines() {
         let line = line.map_err(|error| broken(format!("listening to the referee: {error}")))?;
+        heard();
         let event: Event = serde_json::from_str(&line)
             .map_err(|_| broken("the referee said something that is not an event".to_owned()))?;
         news.event(&event);
@@ -264,18 +401,7 @@ pub(super) fn run_referee(
             failure = Some(MeasureFailure::Infrastructure { message, hint });
         }
     }
-    let ended = reader
-        .try_wait()
-        .map_err(|error| broken(error.to_string()))?;
-    if let Some(failure) = failure {
-        return Err(failure);
-    }
-    if !ended.is_some_and(|output| output.status.success()) {
-        return Err(broken("the referee ended without a result".to_owned()));
-    }
-    let path = plan.folder.join(MEASURED);
-    let bytes = fs::read(&path).map_err(crate::outbox::at(&path))?;
-    serde_json::from_slice(&bytes).map_err(|error| broken(format!("{}: {error}", path.display())))
+    failure.map_or(Ok(()), Err)
 }
 
 /// The measuring executable: configured, or beside this one.
@@ -294,17 +420,4 @@ pub fn referee_executable(config: &Config) -> Result<PathBuf, MeasureFailure> {
         message: format!("{} is not there", path.display()),
         hint: "build with the `referee` feature (./prism-dev build), or set run.referee".to_owned(),
     })
-}
-
-/// Removes a run's folder with everything that a submission left in it.
-pub(super) fn remove(work: &Path) -> Result<(), OutboxError> {
-    match fs::remove_dir_all(work) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        // A submission can nest folders deeper than the standard library can follow; rm can.
-        Err(error) => match duct::cmd!("rm", "-rf", "--", work).stderr_null().run() {
-            Ok(_) => Ok(()),
-            Err(_) => Err(crate::outbox::at(work)(error)),
-        },
-    }
 }

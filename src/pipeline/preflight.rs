@@ -13,8 +13,9 @@ use crate::sandbox::{self, SandboxError, python};
 /// executable.
 pub fn preflight(config: &Config) -> Result<(), MeasureFailure> {
     referee_executable(config)?;
-    python::discover(&config.run.python).map_err(sandbox_failure)?;
-    sandbox::available(config.sandbox.isolation).map_err(sandbox_failure)?;
+    let wall = &config.sandbox;
+    python::environment(wall.isolation, &config.run.python).map_err(sandbox_failure)?;
+    sandbox::available(wall.isolation, wall.image.as_deref()).map_err(sandbox_failure)?;
     quarantine::references(&config.quarantine).map_err(|error| MeasureFailure::Infrastructure {
         message: format!("quarantine.references: {error}"),
         hint: error.hint().to_owned(),

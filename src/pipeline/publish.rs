@@ -156,9 +156,7 @@ fn rows<Row: serde::de::DeserializeOwned>(path: &Path) -> Result<Vec<Row>, Measu
 
 /// Syncs a finished file and gives it its public name.
 fn place(draft: &Path, to: &Path) -> Result<(), OutboxError> {
-    fs::File::open(draft)
-        .and_then(|file| file.sync_all())
-        .map_err(crate::outbox::at(draft))?;
+    atomic::sync_file(draft)?;
     atomic::publish(draft, to)
 }
 
@@ -170,8 +168,8 @@ fn publish_logs(outbox: &Outbox, plan: &RunPlan, folder: &Path) -> Result<(), Ou
         place(&train, &folder.join(LOG))?;
     }
     let private = outbox.private(&plan.submission_id);
-    fs::create_dir_all(&private).map_err(crate::outbox::at(&private))?;
-    for phase in [Phase::Twin, Phase::HeldOut] {
+    atomic::create_folder(&private)?;
+    for phase in [Phase::Twin, Phase::Shadow, Phase::HeldOut] {
         let path = log(phase);
         if path.exists() {
             place(&path, &private.join(format!("{}.log", phase.name())))?;
@@ -235,13 +233,7 @@ pub fn withdraw(folder: &Path) -> Result<(), OutboxError> {
         HELDOUT_FILE,
         architecture::STRUCTURE,
     ] {
-        let path = folder.join(name);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(crate::outbox::at(path)(error));
-            }
-            _ => {}
-        }
+        atomic::remove_file(&folder.join(name))?;
     }
     Ok(())
 }
@@ -352,6 +344,7 @@ fn manifest(
             "budget": config.budget,
             "held_out": config.held_out,
             "threads": config.run.threads,
+            "transport": measured.transport,
             "seconds": measured.seconds,
             "started_at": measured.started_at,
             "ended_at": measured.ended_at,
@@ -361,6 +354,7 @@ fn manifest(
             "audit_key": measured.audit_key,
             "probes": measured.probes,
             "blind": measured.blind,
+            "snapshots": measured.snapshots,
         },
         "isolation": measured.isolation,
         "versions": {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::SystemTime;
 
-use super::board;
+use super::ledger::Ledger;
 use crate::config::{Config, Quarantine};
 use crate::outbox::status::{Reason, Status, TOO_GOOD, Verdict};
 use crate::outbox::{Outbox, OutboxError};
@@ -41,17 +41,25 @@ pub fn reason(
     }))
 }
 
-/// Concludes what a person has accepted since: it has its score, and is ranked from now on.
-pub fn release(config: &Config, outbox: &Outbox) -> Result<Vec<Status>, OutboxError> {
+/// Concludes what a person has accepted since: it has its score, and is ranked from now on. One that cannot be written
+/// is a line of `problems`.
+pub fn release(
+    config: &Config,
+    outbox: &Outbox,
+    ledger: &Ledger,
+    problems: &mut Vec<String>,
+) -> Result<Vec<Status>, OutboxError> {
     if config.quarantine.accepted.is_empty() {
         return Ok(Vec::new());
     }
     let mut released = Vec::new();
-    for mut status in board::statuses(outbox)?.readable {
+    for mut status in ledger.statuses(outbox)?.readable {
         if status.is_quarantined() && accepts(&config.quarantine, &status.submission_id) {
             status.conclude(Verdict::Scored, None, SystemTime::now());
-            status.write(outbox)?;
-            released.push(status);
+            match status.write(outbox) {
+                Ok(()) => released.push(status),
+                Err(error) => problems.push(format!("{}: {error}", status.name)),
+            }
         }
     }
     Ok(released)

@@ -6,12 +6,13 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::guard::Guard;
 use super::measure::{self, MeasureFailure};
 use super::publish;
 use crate::bundle::Bundle;
 use crate::config::Config;
-use crate::outbox::Outbox;
 use crate::outbox::status::Status;
+use crate::outbox::{Outbox, atomic};
 use crate::progress::RunProgress;
 use crate::score::measurement::RecordedMeasurement;
 use crate::score::stream_digests::StreamDigests;
@@ -36,13 +37,14 @@ pub fn measure(
     bundle: &Bundle,
     work: &Path,
     news: &mut RunProgress<'_>,
+    guard: &Guard<'_>,
 ) -> Result<Vec<SeedRun>, MeasureFailure> {
     let mut runs = Vec::new();
     for seed in config.contest.seeds.iter().skip(1) {
         let mut config = config.clone();
         config.contest.seed = *seed;
-        measure::remove(work)?;
-        let outcome = one(&config, outbox, status, bundle, work, news)?;
+        atomic::remove_folder(work)?;
+        let outcome = one(&config, outbox, status, bundle, work, news, guard)?;
         let failed = outcome.is_err();
         runs.push(SeedRun {
             seed: *seed,
@@ -62,15 +64,16 @@ fn one(
     bundle: &Bundle,
     work: &Path,
     news: &mut RunProgress<'_>,
+    guard: &Guard<'_>,
 ) -> Result<Result<(Box<ScoredRun>, Value), String>, MeasureFailure> {
     let id = &status.submission_id;
     let folder = outbox
         .submission(id)
         .join(FOLDER)
         .join(config.contest.seed.to_string());
-    std::fs::create_dir_all(&folder).map_err(crate::outbox::at(&folder))?;
+    atomic::create_folder(&folder)?;
     let plan = measure::prepare(config, outbox, status, bundle, work)?;
-    let measured = measure::run_referee(config, &plan, news)?;
+    let measured = measure::run_referee(config, &plan, news, guard)?;
     let has_stream = publish::publish_streams(&plan, &folder)?;
     if let Some(fault) = &measured.fault {
         return Ok(Err(format!("{}: {}", fault.rule_id, fault.message)));

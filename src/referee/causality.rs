@@ -53,6 +53,11 @@ impl Schedule {
         }
     }
 
+    /// The key of choices of another kind.
+    pub fn key(&self) -> [u8; 32] {
+        self.key
+    }
+
     /// The same schedule for a stream of `steps` steps: at least [`EXPECTED_PROBES`] are expected in any.
     pub fn for_steps(&self, steps: usize) -> Self {
         let often = u32::try_from(steps / EXPECTED_PROBES)
@@ -67,6 +72,11 @@ impl Schedule {
             one_in,
             ..self.clone()
         }
+    }
+
+    /// Whether a step is one of those that are picked at random, one in `one_in`; 0: none is.
+    pub fn picks(&self, step: u32, rank: u32, one_in: u32) -> bool {
+        one_in > 0 && Draw::new(&self.key, step, rank).below(u64::from(one_in)) == 0
     }
 
     /// The probe of a step, if it gets one.
@@ -199,13 +209,13 @@ pub fn probe_targets(probe: &Probe, scored: &Batch) -> Vec<u32> {
 
 /// Numbers from a key: SHA-256 in counter mode.
 #[derive(Debug)]
-struct Draw {
+pub(super) struct Draw {
     key: [u8; 32],
     counter: u64,
 }
 
 impl Draw {
-    fn new(key: &[u8; 32], step: u32, rank: u32) -> Self {
+    pub(super) fn new(key: &[u8; 32], step: u32, rank: u32) -> Self {
         let mut hash = Sha256::new();
         hash.update(b"prism-probe\0");
         hash.update(key);
@@ -218,7 +228,7 @@ impl Draw {
     }
 
     /// Uniform below `limit` (bias below 2^-40 for limits that fit a batch).
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(super) fn below(&mut self, limit: u64) -> u64 {
         let mut hash = Sha256::new();
         hash.update(self.key);
         hash.update(self.counter.to_le_bytes());

@@ -129,6 +129,7 @@ impl Connection {
             shm_bytes: memory.bytes as u64,
             ids_offset: 0,
             targets_offset: memory.targets_offset as u64,
+            nats_offset: memory.nats_offset as u64,
             logits_offset: memory.logits_offset as u64,
         };
         let descriptor = Some(memory.descriptor());
@@ -139,6 +140,20 @@ impl Connection {
 
     /// Asks for a prediction; [`Connection::take_prediction`] fetches it.
     pub fn ask_prediction(&mut self, ids: &[u32]) -> Result<(), Stop> {
+        self.ask(ids, false)
+    }
+
+    /// Asks for a prediction of which losses are said first; [`Connection::await_commitment`] fetches them.
+    pub fn ask_commitment(&mut self, ids: &[u32]) -> Result<(), Stop> {
+        self.ask(ids, true)
+    }
+
+    /// Asks for all logits of what was committed last; [`Connection::await_prediction`] fetches them.
+    pub fn ask_to_show(&mut self) -> Result<(), Stop> {
+        self.send(&FromReferee::Show { call: self.calls })
+    }
+
+    fn ask(&mut self, ids: &[u32], commit: bool) -> Result<(), Stop> {
         let Some(memory) = &mut self.memory else {
             return Err(no_memory());
         };
@@ -149,6 +164,7 @@ impl Connection {
             call: self.calls,
             rows: geometry.batch_size as u64,
             cols: geometry.seq_len as u64,
+            commit,
         };
         self.send(&frame)
     }
@@ -159,10 +175,28 @@ impl Connection {
         patience: Duration,
         logits: &mut Vec<f32>,
     ) -> Result<(), Stop> {
-        let frame = self.receive(patience)?;
-        let FromRunner::Predicted { call, shape, dtype } = &frame else {
-            return Err(unexpected(&frame, "predicted").into());
-        };
+        self.await_prediction(patience)?.copy_logits(logits);
+        Ok(())
+    }
+
+    /// Waits for the prediction asked for; its logits lie in the memory.
+    pub fn await_prediction(&mut self, patience: Duration) -> Result<&SharedMemory, Stop> {
+        match self.receive(patience)? {
+            FromRunner::Predicted { call, shape, dtype } => self.answered(call, &shape, &dtype),
+            frame => Err(unexpected(&frame, "predicted").into()),
+        }
+    }
+
+    /// Waits for the commitment asked for; its losses and the last column's logits lie in the memory.
+    pub fn await_commitment(&mut self, patience: Duration) -> Result<&SharedMemory, Stop> {
+        match self.receive(patience)? {
+            FromRunner::Committed { call, shape, dtype } => self.answered(call, &shape, &dtype),
+            frame => Err(unexpected(&frame, "committed").into()),
+        }
+    }
+
+    /// Whether an answer is one to the last question and of its shape.
+    fn answered(&self, call: u64, shape: &[u64], dtype: &str) -> Result<&SharedMemory, Stop> {
         let Some(memory) = &self.memory else {
             return Err(no_memory());
         };
@@ -172,7 +206,7 @@ impl Connection {
             geometry.seq_len as u64,
             geometry.vocab_size as u64,
         ];
-        if *call != self.calls {
+        if call != self.calls {
             return Err(protocol(format!(
                 "an answer to prediction {call}, expected {}",
                 self.calls
@@ -191,8 +225,7 @@ impl Connection {
             )
             .into());
         }
-        memory.copy_logits(logits);
-        Ok(())
+        Ok(memory)
     }
 
     /// Shows the batch on record, inputs and targets. The inputs are written again: the last prediction may

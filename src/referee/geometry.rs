@@ -85,6 +85,7 @@ pub fn load_tokenizer(plan: &RunPlan, name: &str) -> Result<Tokenizer, Stop> {
         let process = Process {
             prism: plan.prism.clone(),
             isolation: config.sandbox.isolation,
+            image: config.sandbox.image.clone(),
         };
         Tokenizer::own(&plan.project.join(tokenizer::OWN), process)?
     } else {

@@ -206,7 +206,7 @@ fn plan_frame(
         }
     }
     serde_json::json!({
-        "phase": phase.name(),
+        "phase": phase.told(),
         "submission_id": plan.submission_id,
         "project_dir": command.inside(&plan.project),
         "architecture": plan.architecture,
@@ -230,6 +230,7 @@ fn plan_frame(
         "tokenizers": tokenizers,
         "structure": phase == Phase::Twin && structure::is_told_by_twin(plan),
         "weights": weights,
+        "commit": phase == Phase::Train && rank == 0 && config.audit.snapshots > 0 && config.audit.commit,
         "threads": config.run.threads,
         "determinism": true,
     })
@@ -276,7 +277,10 @@ mod tests {
             cpu(hello(NOW, u32::MAX, 2, "cpu")),
             cpu(hello(NOW, 0, 1, "cpu")),
             cpu(hello(NOW, 0, 8, "cpu")),
-            cpu(FromRunner::Next { step: 0 }),
+            cpu(FromRunner::Next {
+                step: 0,
+                weights: None,
+            }),
             // A GPU that is not there, or another rank's.
             cuda(hello(NOW, 1, 2, "cpu")),
             cuda(hello(NOW, 1, 2, "cuda:0")),

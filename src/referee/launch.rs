@@ -18,6 +18,8 @@ pub const SOCKET: &str = "referee.sock";
 pub enum Phase {
     Twin,
     Train,
+    /// A replay of one snapshot.
+    Shadow,
     HeldOut,
 }
 
@@ -26,7 +28,16 @@ impl Phase {
         match self {
             Self::Twin => "twin",
             Self::Train => "train",
+            Self::Shadow => "shadow",
             Self::HeldOut => "heldout",
+        }
+    }
+
+    /// What the runner is told: a replay cannot be told from the held-out process.
+    pub fn told(self) -> &'static str {
+        match self {
+            Self::Shadow => Self::HeldOut.name(),
+            phase => phase.name(),
         }
     }
 }
@@ -75,6 +86,7 @@ pub fn command(
     let cuda = config.run.device == crate::config::Device::Cuda;
     let mut command = Command {
         isolation: config.sandbox.isolation,
+        image: config.sandbox.image.clone(),
         python: python.clone(),
         arguments: Vec::new(),
         environment: BTreeMap::new(),
@@ -112,7 +124,7 @@ pub fn command(
                 .collect()
         }
         // One process without collectives: torchrun would only add two seconds.
-        Phase::Twin | Phase::HeldOut => vec![script],
+        Phase::Twin | Phase::Shadow | Phase::HeldOut => vec![script],
     };
     Ok(command)
 }
@@ -121,7 +133,7 @@ pub fn command(
 pub fn data_dir(plan: &RunPlan, phase: Phase) -> PathBuf {
     plan.folder.join(match phase {
         Phase::Train => "train/data",
-        Phase::Twin | Phase::HeldOut => "data",
+        Phase::Twin | Phase::Shadow | Phase::HeldOut => "data",
     })
 }
 
@@ -129,8 +141,8 @@ fn environment(plan: &RunPlan, command: &Command, socket: &Path) -> BTreeMap<Str
     let run = &plan.config.run;
     let socket = command.inside(&socket.join(SOCKET));
     let home = match command.isolation {
-        sandbox::Isolation::Bwrap => "/tmp".to_owned(),
         sandbox::Isolation::None => command.scratch.display().to_string(),
+        _ => "/tmp".to_owned(),
     };
     [
         ("PATH", "/usr/local/bin:/usr/bin:/bin".to_owned()),

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::blind::BlindFigures;
+use super::snapshot::SnapshotFigures;
+use super::transport::TransportFigures;
 
 use crate::families::structure::Structure;
 use crate::sandbox::Achieved;
@@ -58,7 +60,7 @@ pub struct Environment {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProbeResult {
-    /// `twin` or `train`.
+    /// `twin`, `train`, `tail` or `val` (the last two by the held-out process).
     pub phase: String,
     pub step: u32,
     pub rank: u32,
@@ -100,8 +102,12 @@ pub struct Measured {
     pub step0_bytes_per_token: f64,
     pub checks: Vec<CheckResult>,
     pub probes: Vec<ProbeResult>,
+    /// How predictions came, and how likely tampering with them survives; none before the stream.
+    pub transport: Option<TransportFigures>,
     /// Whether labels that are nowhere in the inputs cost more than others.
     pub blind: Option<BlindFigures>,
+    /// Whether what was scored came out of the weights alone.
+    pub snapshots: Option<SnapshotFigures>,
     /// Most elements in the tensors of the live model, at the secret steps and at the end.
     pub live_params: Option<u64>,
     pub isolation: Option<Achieved>,

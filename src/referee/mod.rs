@@ -5,6 +5,7 @@
 
 pub mod blind;
 pub mod causality;
+pub mod committed;
 pub mod connection;
 pub mod events;
 pub mod geometry;
@@ -20,12 +21,15 @@ pub mod phases;
 pub mod plan;
 pub mod reference;
 pub mod runner_files;
+pub mod saved_weights;
 pub mod session;
 pub mod shm;
+pub mod snapshot;
 mod sources;
 pub mod step;
 pub mod structure;
 pub mod texts;
+pub mod transport;
 pub mod wire;
 #[cfg(test)]
 mod wire_fuzz;

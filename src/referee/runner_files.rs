@@ -16,6 +16,7 @@ pub const RUNNER_FILES: &[(&str, &str)] = &[
     runner_file!("prism_runner/__init__.py"),
     runner_file!("prism_runner/blackboard.py"),
     runner_file!("prism_runner/census.py"),
+    runner_file!("prism_runner/commit.py"),
     runner_file!("prism_runner/failure.py"),
     runner_file!("prism_runner/past.py"),
     runner_file!("prism_runner/predict.py"),

@@ -1,30 +1,38 @@
 //! One run, from plan to measurement: twin, training, held-out, in that order, each in a process of its own.
 
+mod checks;
+mod keys;
+mod shared_loss;
+mod weights;
+
 use std::collections::BTreeMap;
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
+use shared_loss::SharedLoss;
+
 use super::blind::BlindWatch;
 use super::causality::Schedule;
+use super::committed::Answers;
 use super::connection::Stop;
 use super::events::{Event, RunStage};
 use super::head_start::FirstBatch;
 use super::journal::Journal;
 use super::launch::{self, Phase};
 use super::loss::Loss;
-use super::measured::{CheckResult, Environment, Fault, Measured};
+use super::measured::{Environment, Measured};
 use super::past::Past;
 use super::phases::evaluation_patience;
-use super::phases::heldout::{self, Trained};
-use super::phases::train::Training;
+use super::phases::heldout::{self, Evaluated, Trained};
+use super::phases::shadow::{self, Replayed};
+use super::phases::train::{Kept, Snapshots, Training};
 use super::phases::twin::Twin;
 use super::plan::RunPlan;
 use super::shm::Geometry;
 use super::step::Prediction;
 use super::structure;
 use super::texts::Texts;
+use super::transport::Transport;
 use super::{geometry as geometry_rules, handshake, runner_files, texts as corpus_texts};
 use crate::config::Config;
 use crate::dataset::manifest::{Corpus, Split};
@@ -78,12 +86,12 @@ impl<'a> Session<'a> {
     fn new(plan: &'a RunPlan, events: &'a mut dyn FnMut(Event)) -> Result<Self, Stop> {
         let config = &plan.config;
         let corpus = Corpus::open(&config.corpus.root)?;
-        let python = python::discover(&config.run.python)?;
-        let key = parse_key("audit_key", &plan.audit_key)?;
+        let python = python::environment(config.sandbox.isolation, &config.run.python)?;
+        let key = keys::parse("audit_key", &plan.audit_key)?;
         let order_key = plan
             .order_key
             .as_deref()
-            .map(|key| parse_key("order_key", key));
+            .map(|key| keys::parse("order_key", key));
         let schedule = Schedule::new(key, config.audit.first_steps, config.audit.one_in);
         let train = corpus.manifest.splits.get(Split::Train.name());
         let measured = Measured {
@@ -107,7 +115,9 @@ impl<'a> Session<'a> {
             step0_bytes_per_token: 0.0,
             checks: Vec::new(),
             probes: Vec::new(),
+            transport: None,
             blind: None,
+            snapshots: None,
             live_params: None,
             isolation: None,
             environment: Environment::default(),
@@ -147,10 +157,10 @@ impl<'a> Session<'a> {
             None,
         )?;
         self.measured.isolation = Some(probe::achieved(&wall)?);
-        let declared = self.declared_texts().map_err(before_training)?;
+        let declared = self.declared_texts().map_err(checks::before_training)?;
         let twin = self
             .twin(declared.as_ref().map(|(tokenizer, _)| tokenizer), loss)
-            .map_err(before_training)?;
+            .map_err(checks::before_training)?;
         self.seconds("twin", begun.elapsed());
 
         let begun = Instant::now();
@@ -164,8 +174,12 @@ impl<'a> Session<'a> {
         (self.events)(Event::Stage {
             stage: RunStage::HeldOut,
         });
-        let check = self.held_out(&left, loss)?;
-        self.measured.checks.push(check);
+        self.replay(&left, loss)?;
+        self.seconds("snapshots", begun.elapsed());
+        let begun = Instant::now();
+        let evaluated = self.held_out(&left, loss)?;
+        self.measured.checks.push(evaluated.state);
+        self.measured.probes.extend(evaluated.probes);
         self.heldout
             .sync()
             .map_err(Stop::io("the held-out journal"))?;
@@ -223,8 +237,7 @@ impl<'a> Session<'a> {
         let open = corpus_texts::open_sample(&self.corpus)?;
         let open = TokenStream::new(&open, tokenizer)?;
         if open.tokens() > 2 * super::phases::HELDOUT_ROWS {
-            let probes =
-                twin.probe_open_text(self.config, &open, &self.schedule.for_phase("twin"), loss)?;
+            let probes = twin.probe_open_text(self.config, &open, &self.schedule, loss)?;
             self.measured.probes.extend(probes);
         }
         twin.pause()?;
@@ -252,7 +265,7 @@ impl<'a> Session<'a> {
         let mut twin = Some(twin);
         // The training borrows the loss; the twin's share of it is done through a cell of one.
         let loss = std::cell::RefCell::new(loss);
-        let mut shared = SharedLoss(&loss);
+        let mut shared = SharedLoss::of(&loss);
         let mut training = Training {
             started,
             config: self.config,
@@ -261,8 +274,19 @@ impl<'a> Session<'a> {
             loss: &mut shared,
             journal: &mut online,
             events: self.events,
+            answers: Answers::new(
+                Transport::chosen(&self.config.audit, self.config.contest.vocab_size),
+                self.schedule.for_phase("show"),
+                &self.config.audit,
+            ),
             probes: Vec::new(),
             blind: BlindWatch::default(),
+            snapshots: Snapshots::new(
+                self.schedule.for_phase("snapshots").key(),
+                &self.config.audit,
+                self.plan.folder.join(Phase::Train.name()).join("artifacts"),
+                self.plan.folder.join("snapshots"),
+            ),
             live_params: 0,
             referee_time: Duration::ZERO,
             stream_time: Duration::ZERO,
@@ -298,7 +322,7 @@ impl<'a> Session<'a> {
                 return Ok(());
             };
             twin.resume();
-            let mut loss = SharedLoss(&loss);
+            let mut loss = SharedLoss::of(&loss);
             let standard = twin.first_batch(self.config, geometry, batch, &mut loss)?;
             first = Some(FirstBatch::new(
                 batch,
@@ -314,6 +338,7 @@ impl<'a> Session<'a> {
         });
         self.measured.probes.append(&mut training.probes);
         self.measured.live_params = Some(training.live_params);
+        self.measured.transport = Some(training.answers.figures());
         let blind = training.blind.figures();
         self.measured.blind = Some(blind);
         self.measured.checks.push(blind.check());
@@ -323,12 +348,14 @@ impl<'a> Session<'a> {
         self.measured
             .seconds
             .insert("stream".to_owned(), training.stream_time.as_secs_f64());
+        let kept = std::mem::take(&mut training.snapshots.kept);
+        self.measured.snapshots = Some(std::mem::take(&mut training.snapshots.figures));
         let causal = end.as_ref().err().is_none_or(
             |stop| !matches!(stop, Stop::Fault(fault) if fault.rule_id == "prism:non-causal"),
         );
         self.measured
             .checks
-            .push(causality_check(causal, &self.measured));
+            .push(checks::causality(causal, &self.measured));
         let end = end?;
         self.measured.stopped_reason = Some(end.stopped_reason.to_owned());
         if let Some(first) = first {
@@ -339,7 +366,7 @@ impl<'a> Session<'a> {
         self.measured.checks.extend(end.ranks);
         training.save_and_end()?;
         online.sync().map_err(Stop::io(ONLINE_JOURNAL))?;
-        let weights = self.take_weights()?;
+        let weights = weights::take(self.plan)?;
         let tail = corpus_texts::tail(
             &lanes,
             geometry,
@@ -351,36 +378,38 @@ impl<'a> Session<'a> {
             geometry,
             texts,
             weights,
+            kept,
             tail,
             check: end.check,
         })
     }
 
-    /// Moves the weights that the training wrote to where only the held-out process sees them.
-    fn take_weights(&mut self) -> Result<PathBuf, Stop> {
-        let folder = self.plan.folder.join("weights");
-        std::fs::create_dir_all(&folder).map_err(Stop::io("the weights' folder"))?;
-        let artifacts = self.plan.folder.join(Phase::Train.name()).join("artifacts");
-        // The inside owns this folder and may have closed it.
-        std::fs::set_permissions(&artifacts, Permissions::from_mode(0o700))
-            .map_err(Stop::io("the artifacts' folder"))?;
-        let from = artifacts.join("weights.safetensors");
-        let elements = heldout::count_saved_elements(&from)?;
-        let cap = self.config.contest.max_parameters;
-        if elements > cap {
-            return Err(Fault::new(
-                "prism:param-cap",
-                format!("parameter cap: the saved weights have {elements} elements, expected at most {cap}"),
-                "build a smaller model; what training adds to it counts too",
-            )
-            .into());
-        }
-        std::fs::rename(&from, folder.join("weights.safetensors"))
-            .map_err(Stop::io("the saved weights"))?;
-        Ok(folder)
+    /// Replays the snapshots that were kept.
+    fn replay(&mut self, left: &Left, loss: &mut dyn Loss) -> Result<(), Stop> {
+        let Some(figures) = &mut self.measured.snapshots else {
+            return Ok(());
+        };
+        let ranks = self.config.run.world_size as usize;
+        let geometry = left.geometry;
+        let lanes = left
+            .texts
+            .stream
+            .lanes(geometry.batch_size * ranks, geometry.seq_len)?;
+        let run = Replayed {
+            plan: self.plan,
+            python: &self.python,
+            tokenizers: &self.tokenizers,
+            key: self.schedule.for_phase("replays").key(),
+            geometry,
+            lanes: &lanes,
+        };
+        figures.replays = shadow::replay(&run, &left.kept, loss)?;
+        let check = figures.check(self.config.audit.tolerance_nats);
+        self.measured.checks.push(check);
+        Ok(())
     }
 
-    fn held_out(&mut self, left: &Left, loss: &mut dyn Loss) -> Result<CheckResult, Stop> {
+    fn held_out(&mut self, left: &Left, loss: &mut dyn Loss) -> Result<Evaluated, Stop> {
         let started = handshake::start(
             self.plan,
             &self.python,
@@ -393,6 +422,7 @@ impl<'a> Session<'a> {
             check: left.check.as_ref().map(|(batch, live)| (batch, live)),
             tail: &left.tail,
             stream: &left.texts.stream,
+            schedule: &self.schedule,
         };
         heldout::evaluate_trained(
             started,
@@ -410,67 +440,7 @@ struct Left {
     geometry: Geometry,
     texts: Texts,
     weights: PathBuf,
+    kept: Vec<Kept>,
     tail: Vec<Batch>,
     check: Option<(Batch, Prediction)>,
-}
-
-fn causality_check(passed: bool, measured: &Measured) -> CheckResult {
-    let largest = measured.probes.iter().fold(0.0, |largest: f64, probe| {
-        largest.max(probe.largest_difference_nats)
-    });
-    let positions: u64 = measured
-        .probes
-        .iter()
-        .map(|probe| probe.compared_positions)
-        .sum();
-    CheckResult {
-        name: "causality".to_owned(),
-        passed,
-        evidence: format!(
-            "{} probes, {positions} positions compared, largest difference {largest:e} nats",
-            measured.probes.len()
-        ),
-    }
-}
-
-fn before_training(stop: Stop) -> Stop {
-    match stop {
-        Stop::Fault(fault) => Fault {
-            before_training: true,
-            ..fault
-        }
-        .into(),
-        stop => stop,
-    }
-}
-
-fn parse_key(name: &str, text: &str) -> Result<[u8; 32], Stop> {
-    let bytes: Option<Vec<u8>> = (0..text.len() / 2)
-        .map(|n| {
-            text.get(2 * n..2 * n + 2)
-                .and_then(|pair| u8::from_str_radix(pair, 16).ok())
-        })
-        .collect();
-    bytes
-        .and_then(|bytes| bytes.try_into().ok())
-        .ok_or_else(|| {
-            Stop::infrastructure(format!("the plan's {name} is not 64 hexadecimal digits"))
-        })
-}
-
-/// One loss, used by the training and, while that waits, by the twin.
-struct SharedLoss<'a, 'l>(&'a std::cell::RefCell<&'l mut dyn Loss>);
-
-impl Loss for SharedLoss<'_, '_> {
-    fn token_nats(
-        &mut self,
-        logits: &[f32],
-        vocab_size: usize,
-        targets: &[u32],
-        nats: &mut Vec<f64>,
-    ) -> Result<(), String> {
-        self.0
-            .borrow_mut()
-            .token_nats(logits, vocab_size, targets, nats)
-    }
 }

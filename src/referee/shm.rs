@@ -1,8 +1,9 @@
-//! The memory that the referee and one rank share: ids and targets go in, logits come out.
+//! The memory that the referee and one rank share: ids and targets go in, logits and committed losses come out.
 //!
 //! It is a memfd sealed against growing and shrinking before anybody else holds it, so that a hostile rank can change its
 //! contents but can never make our reads fault. Contents are copied out before they are looked at.
 
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use memmap2::MmapRaw;
@@ -34,6 +35,7 @@ pub struct SharedMemory {
     map: MmapRaw,
     geometry: Geometry,
     pub targets_offset: usize,
+    pub nats_offset: usize,
     pub logits_offset: usize,
     pub bytes: usize,
 }
@@ -45,7 +47,9 @@ impl SharedMemory {
     /// Creates, sizes, seals and maps it.
     pub fn new(geometry: Geometry) -> std::io::Result<Self> {
         let ids_bytes = (geometry.positions() * 4).next_multiple_of(ALIGNMENT_BYTES);
-        let (targets_offset, logits_offset) = (ids_bytes, 2 * ids_bytes);
+        let (targets_offset, nats_offset) = (ids_bytes, 2 * ids_bytes);
+        let nats_bytes = (geometry.positions() * 8).next_multiple_of(ALIGNMENT_BYTES);
+        let logits_offset = nats_offset + nats_bytes;
         let bytes = logits_offset + geometry.logits() * 4;
         let descriptor = memfd_create(
             "prism-logits",
@@ -62,6 +66,7 @@ impl SharedMemory {
             map,
             geometry,
             targets_offset,
+            nats_offset,
             logits_offset,
             bytes,
         })
@@ -95,15 +100,42 @@ impl SharedMemory {
 
     /// Copies all logits out; from here on nobody else can change them.
     pub fn copy_logits(&self, into: &mut Vec<f32>) {
-        let length = self.geometry.logits();
         into.clear();
+        self.append_logits(0..self.geometry.positions(), into);
+    }
+
+    /// Copies the logits of some positions (row-major, counted over all rows) to the end of `into`. Positions that the
+    /// geometry does not have are left out.
+    pub fn append_logits(&self, positions: Range<usize>, into: &mut Vec<f32>) {
+        let end = positions.end.min(self.geometry.positions());
+        let start = positions.start.min(end);
+        let vocab_size = self.geometry.vocab_size;
+        let offset = self.logits_offset + start * vocab_size * 4;
+        // SAFETY: the region holds that many floats from `offset` on; every bit pattern is a float.
+        unsafe { self.append(offset, (end - start) * vocab_size, into) };
+    }
+
+    /// Copies the committed losses out, one for each position, in nats.
+    pub fn copy_nats(&self, into: &mut Vec<f64>) {
+        into.clear();
+        // SAFETY: the region holds `positions` floats of 8 bytes from `nats_offset` on; every bit pattern is a float.
+        unsafe { self.append(self.nats_offset, self.geometry.positions(), into) };
+    }
+
+    /// Before the first write the memory is zero: uniform predictions. A concurrent write gives some mix of old and new
+    /// values: whatever arrives here is what is scored.
+    ///
+    /// # Safety
+    /// `length` values of `T` lie within the memory from `offset` on, a multiple of their size, and every bit pattern is a
+    /// `T`.
+    unsafe fn append<T: Copy>(&self, offset: usize, length: usize, into: &mut Vec<T>) {
         into.reserve(length);
-        // SAFETY: the region holds `length` floats from `logits_offset` on; every bit pattern is a float; the memory cannot
-        // shrink (sealed). Before the first write it is zero: uniform predictions. A concurrent write gives some mix of old and new logits: whatever arrives here is what is scored.
+        let filled = into.len();
+        // SAFETY: the caller's promise; the memory cannot shrink (sealed); the vector has room for `length` more.
         unsafe {
-            let place = self.map.as_ptr().add(self.logits_offset).cast::<f32>();
-            std::ptr::copy_nonoverlapping(place, into.as_mut_ptr(), length);
-            into.set_len(length);
+            let place = self.map.as_ptr().add(offset).cast::<T>();
+            std::ptr::copy_nonoverlapping(place, into.as_mut_ptr().add(filled), length);
+            into.set_len(filled + length);
         }
     }
 }
@@ -130,6 +162,22 @@ mod tests {
         let mut logits = Vec::new();
         memory.copy_logits(&mut logits);
         assert_eq!(logits, vec![0.0; 30]);
+        // What the other side writes is read where it was written, and nothing beyond the geometry is.
+        // SAFETY: both places lie within the mapping, and nothing else looks at them meanwhile.
+        unsafe {
+            let place = other.as_mut_ptr().add(memory.logits_offset + 4 * 5 * 4);
+            place.cast::<[f32; 5]>().write([1.0, 2.0, 3.0, 4.0, 5.0]);
+            let place = other.as_mut_ptr().add(memory.nats_offset + 5 * 8);
+            place.cast::<f64>().write(0.25);
+        }
+        logits.clear();
+        memory.append_logits(3..5, &mut logits);
+        assert_eq!(logits[5..], [1.0, 2.0, 3.0, 4.0, 5.0]);
+        memory.append_logits(5..usize::MAX, &mut logits);
+        assert_eq!(logits.len(), 15);
+        let mut nats = Vec::new();
+        memory.copy_nats(&mut nats);
+        assert_eq!(nats, [0.0, 0.0, 0.0, 0.0, 0.0, 0.25]);
     }
 
     /// The other side holds the same descriptor and tries everything that could make our reads fault.

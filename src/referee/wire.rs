@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::families::structure::Line;
 
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 /// Largest frame, in bytes.
 pub const MAX_FRAME_BYTES: usize = 65_536;
 /// Longest list of tensors in `built`.
@@ -59,8 +59,15 @@ pub enum FromRunner {
         shape: Vec<u64>,
         dtype: String,
     },
+    /// Losses and the last column's logits lie in shared memory; all logits are kept to be shown.
+    Committed {
+        call: u64,
+        shape: Vec<u64>,
+        dtype: String,
+    },
     Next {
         step: u64,
+        weights: Option<String>,
     },
     Finished {
         batches: u64,
@@ -89,6 +96,7 @@ impl FromRunner {
             Self::Counted { .. } => "counted",
             Self::Open { .. } => "open",
             Self::Predicted { .. } => "predicted",
+            Self::Committed { .. } => "committed",
             Self::Next { .. } => "next",
             Self::Finished { .. } => "finished",
             Self::Saved { .. } => "saved",
@@ -129,12 +137,19 @@ pub enum FromReferee<'a> {
         shm_bytes: u64,
         ids_offset: u64,
         targets_offset: u64,
+        nats_offset: u64,
         logits_offset: u64,
     },
     Predict {
         call: u64,
         rows: u64,
         cols: u64,
+        /// Whether losses are enough for now.
+        commit: bool,
+    },
+    /// All logits of the call that was committed last, please.
+    Show {
+        call: u64,
     },
     Reveal {
         step: u64,

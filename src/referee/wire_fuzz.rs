@@ -43,6 +43,7 @@ const SOUND: &[&str] = &[
     r#"{"kind":"saved","path":"weights.safetensors"}"#,
     r#"{"kind":"failed","stage":"train","type":"ValueError","message":"no","where":"a.py:1"}"#,
     r#"{"kind":"sources","digests":{"a.py":null,"b.py":"00"},"more":false}"#,
+    r#"{"kind":"committed","call":1,"shape":[2,3,5],"dtype":"float32"}"#,
 ];
 
 /// Values that JSON readers differ about.

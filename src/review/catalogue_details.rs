@@ -1,6 +1,8 @@
 //! What the catalogue page and `prism explain` add to each rule: examples, which are tested, weaknesses, and history.
 
 use super::catalogue::Rule;
+use super::catalogue_duplicates::{COPY, EARLIER, OWN_WORK};
+use crate::duplicates;
 
 /// A file of an example, complete in itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -37,6 +39,13 @@ impl Rule {
     /// The rule's details; every rule has some, which a test sees to.
     pub fn details(&self) -> Option<&'static Details> {
         DETAILS.iter().find(|details| details.id == self.id)
+    }
+}
+
+impl Details {
+    /// What another owner sent before the examples; none where they stand alone.
+    pub fn earlier(&self) -> Option<Example> {
+        (self.id == duplicates::RULE).then_some(file("architecture.py", EARLIER))
     }
 }
 
@@ -90,6 +99,9 @@ pub const DETAILS: &[Details] = &[
     details("prism:distributed-rank0-guard", &[362], History::Kept,
         file("training.py", DISTRIBUTED_WRITE),
         file("training.py", DISTRIBUTED)),
+    details("prism:duplicate", &[], History::New,
+        file("architecture.py", COPY),
+        file("architecture.py", OWN_WORK)),
     details("prism:entrypoint-signature", &[628], History::New,
         file("architecture.py", "def build_model(ctx, width):\n    return width\n"),
         file("architecture.py", "def build_model(ctx, width=256):\n    return width\n")),
@@ -208,7 +220,8 @@ mod tests {
     use super::super::catalogue::RULES;
     use super::super::tests::{ROLES, plain_bundle};
     use super::*;
-    use crate::review::{DistributedPolicy, Policy, Severity, Verdict, review_under};
+    use crate::config::Duplicates;
+    use crate::review::{DistributedPolicy, Policy, Review, Severity, Verdict, review_under};
 
     fn found(id: &str, example: Example) -> (Verdict, BTreeSet<&'static str>) {
         let mut files: BTreeMap<String, Vec<u8>> = plain_bundle();
@@ -222,8 +235,44 @@ mod tests {
             DistributedPolicy::Off
         };
         let review = review_under(&files, &ROLES, Policy { distributed });
-        let ids = review.findings.iter().map(|finding| finding.rule_id);
-        (review.verdict, ids.collect())
+        let mut ids: BTreeSet<_> = review
+            .findings
+            .iter()
+            .map(|finding| finding.rule_id)
+            .collect();
+        let earlier = DETAILS.iter().find(|details| details.id == id);
+        match earlier.and_then(Details::earlier) {
+            Some(earlier) if is_duplicate(earlier, &review) => {
+                ids.insert(duplicates::RULE);
+                (Verdict::Rejected, ids)
+            }
+            _ => (review.verdict, ids),
+        }
+    }
+
+    fn is_duplicate(earlier: Example, review: &Review) -> bool {
+        let mut files: BTreeMap<String, Vec<u8>> = plain_bundle();
+        files.insert(earlier.path.to_owned(), earlier.source.into());
+        let first = review_under(&files, &ROLES, Policy::default()).fingerprints;
+        let mut index = duplicates::Index::default();
+        let entry = duplicates::Earlier {
+            id: "first".to_owned(),
+            owner: None,
+            accepted_at: String::new(),
+        };
+        index.add(entry, &first);
+        let newcomer = duplicates::Newcomer {
+            id: "second",
+            owner: None,
+            fingerprints: &review.fingerprints,
+        };
+        let settings = Duplicates::default();
+        let thresholds = duplicates::Thresholds {
+            source: settings.source,
+            graph: settings.graph,
+            structure: settings.structure,
+        };
+        duplicates::check(&index, &newcomer, thresholds, &mut |_| Some(first.clone())).is_some()
     }
 
     #[test]

@@ -9,6 +9,8 @@ use super::catalogue_details::{Example, History};
 
 /// Characters of one line of an example; the rest is cut.
 const MAX_LINE_CHARS: usize = 100;
+/// Stands before what another submission said.
+const EARLIER: &str = "Earlier, by another owner";
 
 /// One rule as people read it in a terminal.
 pub fn rule_text(rule: &Rule) -> String {
@@ -27,10 +29,11 @@ pub fn rule_text(rule: &Rule) -> String {
         let _ = writeln!(text, "weaknesses: {}", cwe_list(details.cwe));
     }
     let _ = writeln!(text, "history: {}", history_words(details.history));
-    for (label, example) in [
+    let earlier = details.earlier().map(|example| (EARLIER, example));
+    for (label, example) in earlier.into_iter().chain([
         ("rejected", details.rejected),
         ("accepted", details.accepted),
-    ] {
+    ]) {
         let _ = writeln!(text, "\n{label} ({}):\n", example.path);
         for line in shown_lines(example) {
             let _ = writeln!(text, "    {line}");
@@ -53,6 +56,7 @@ pub fn rule_json(rule: &Rule) -> Value {
         "history": details.map(|details| details.history),
         "rejected": details.map(|details| details.rejected),
         "accepted": details.map(|details| details.accepted),
+        "earlier": details.and_then(|details| details.earlier()),
     })
 }
 
@@ -94,6 +98,9 @@ pub fn page() -> String {
         let Some(details) = rule.details() else {
             continue;
         };
+        if let Some(earlier) = details.earlier() {
+            text.push_str(&block(EARLIER, earlier));
+        }
         for (label, example) in [
             ("Rejected", details.rejected),
             ("Accepted", details.accepted),
@@ -103,15 +110,18 @@ pub fn page() -> String {
             } else {
                 label
             };
-            let _ = writeln!(
-                text,
-                "\n{label}, `{}`:\n\n```python\n{}\n```",
-                example.path,
-                shown_lines(example).join("\n")
-            );
+            text.push_str(&block(label, example));
         }
     }
     text
+}
+
+fn block(label: &str, example: Example) -> String {
+    format!(
+        "\n{label}, `{}`:\n\n```python\n{}\n```\n",
+        example.path,
+        shown_lines(example).join("\n")
+    )
 }
 
 /// Ids that look like `id`, best first, at most three.

@@ -10,6 +10,7 @@ mod builtins;
 mod bundle;
 pub mod catalogue;
 mod catalogue_details;
+mod catalogue_duplicates;
 pub mod catalogue_page;
 mod conditions;
 mod decode;

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::catalogue::{RULES, Rule, Severity};
 use super::finding::Finding;
+use crate::duplicates::{self, Duplicate, Lines};
 
 /// What findings are about: an archive, a folder, or a file that stands alone.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +45,45 @@ impl SarifLog {
                 },
             }],
             "partialFingerprints": { "snippetSha256/v1": finding.snippet_sha256 },
+        }));
+    }
+
+    /// Adds what a bundle shares with an earlier submission: its own regions as places, the earlier one's as related ones.
+    pub fn add_duplicate(&mut self, path: &str, severity: Severity, duplicate: &Duplicate) {
+        let place = |root: &str, lines: &Lines| {
+            json!({
+                "artifactLocation": { "uri": uri(&format!("{root}/{}", lines.path)) },
+                "region": { "startLine": lines.first_line, "endLine": lines.last_line },
+            })
+        };
+        let mut places: Vec<Value> = duplicate
+            .regions
+            .iter()
+            .map(|region| json!({ "physicalLocation": place(path, &region.new) }))
+            .collect();
+        if places.is_empty() {
+            places
+                .push(json!({ "physicalLocation": { "artifactLocation": { "uri": uri(path) } } }));
+        }
+        let related: Vec<Value> = duplicate
+            .regions
+            .iter()
+            .enumerate()
+            .map(|(id, region)| {
+                json!({
+                    "id": id,
+                    "message": { "text": format!("the same in submission {}", duplicate.earlier) },
+                    "physicalLocation": place(&duplicate.earlier, &region.earlier),
+                })
+            })
+            .collect();
+        self.results.push(json!({
+            "ruleId": duplicates::RULE,
+            "ruleIndex": RULES.iter().position(|rule| rule.id == duplicates::RULE).map_or(-1, |index| index as i64),
+            "level": level(severity),
+            "message": { "text": format!("{}. {}", duplicate.measures(), duplicate.hint()) },
+            "locations": places,
+            "relatedLocations": related,
         }));
     }
 
@@ -131,6 +171,7 @@ fn uri(path: &str) -> String {
 mod tests {
     use super::super::tests::review_beside_plain;
     use super::*;
+    use crate::duplicates::{Kind, Likeness, Region, Thresholds};
 
     /// The schema of the standard, as published by OASIS.
     const SCHEMA: &str = include_str!("../../tests/schemas/sarif-2.1.0.json");
@@ -149,7 +190,41 @@ mod tests {
             "no file is in it",
             "add some",
         );
+        for regions in [vec![region()], Vec::new()] {
+            log.add_duplicate("d.zip", Severity::Reject, &duplicate(regions));
+        }
         log.finish(&["c.zip: not found".to_owned()])
+    }
+
+    fn region() -> Region {
+        let lines = |first_line| Lines {
+            path: "architecture.py".to_owned(),
+            first_line,
+            last_line: 40,
+        };
+        Region {
+            new: lines(7),
+            earlier: lines(3),
+        }
+    }
+
+    fn duplicate(regions: Vec<Region>) -> Duplicate {
+        Duplicate {
+            kind: Kind::Near,
+            earlier: "0123456789abcdef01234567".to_owned(),
+            earlier_accepted_at: "2026-01-01T00:00:00Z".to_owned(),
+            likeness: Likeness {
+                source: 0.5,
+                graph: 0.75,
+                structure: 1.0,
+            },
+            thresholds: Thresholds {
+                source: 0.85,
+                graph: 0.82,
+                structure: 0.85,
+            },
+            regions,
+        }
     }
 
     #[test]
@@ -172,7 +247,7 @@ mod tests {
         let log = log();
         let run = &log["runs"][0];
         let results = run["results"].as_array().unwrap();
-        assert_eq!(results.len(), 7);
+        assert_eq!(results.len(), 9);
         let first = &results[0];
         assert_eq!(first["ruleId"], "prism:no-process");
         assert_eq!(first["level"], "error");
@@ -189,6 +264,16 @@ mod tests {
             "prism:no-process"
         );
         assert_eq!(results[2]["level"], "warning");
+        let duplicate = &results[7];
+        assert_eq!(duplicate["ruleId"], "prism:duplicate");
+        let place = &duplicate["locations"][0]["physicalLocation"];
+        assert_eq!(place["artifactLocation"]["uri"], "d.zip/architecture.py");
+        assert_eq!(place["region"], json!({"startLine": 7, "endLine": 40}));
+        let there = &duplicate["relatedLocations"][0]["physicalLocation"];
+        assert_eq!(
+            there["artifactLocation"]["uri"],
+            "0123456789abcdef01234567/architecture.py"
+        );
         assert_eq!(run["invocations"][0]["executionSuccessful"], false);
     }
 }

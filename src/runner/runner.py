@@ -50,10 +50,10 @@ from prism_runner import failure  # noqa: E402
 from prism_runner.session import Session  # noqa: E402
 from prism_runner.wire import Channel, ChannelClosed, ProtocolError  # noqa: E402
 
-PROTOCOL = 2
+PROTOCOL = 3
 PLAN_KEYS = {
     "kind", "phase", "submission_id", "project_dir", "architecture", "training", "context",
-    "tokenizers", "weights", "threads", "determinism",
+    "tokenizers", "weights", "commit", "threads", "determinism",
 }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{MemfdFlags, memfd_create};
 
+use super::etc::{self, HOSTNAME, NOBODY};
 use super::filter::INSIDE;
 use super::{Command, SandboxError};
 
@@ -133,7 +134,7 @@ fn options_of(command: &Command) -> Result<Vec<OsString>, SandboxError> {
     for part in SYSTEM {
         line.system(Path::new(part));
     }
-    for (name, path) in etc(&command.scratch)? {
+    for (name, path) in etc::files(&command.scratch, NOBODY, NOBODY)? {
         line.bind("--ro-bind", &path, &Path::new("/etc").join(name));
     }
     line.flags(&["--proc", "/proc", "--dev", "/dev"]);
@@ -165,9 +166,6 @@ fn options_of(command: &Command) -> Result<Vec<OsString>, SandboxError> {
     Ok(line.0)
 }
 
-/// torchrun resolves its own host name: it must be one that the inside's /etc/hosts knows.
-const HOSTNAME: &str = "prism";
-
 struct Line(Vec<OsString>);
 
 impl Line {
@@ -180,16 +178,9 @@ impl Line {
             "--die-with-parent",
             "--new-session",
         ]);
-        self.flags(&[
-            "--cap-drop",
-            "ALL",
-            "--uid",
-            "65534",
-            "--gid",
-            "65534",
-            "--hostname",
-            HOSTNAME,
-        ]);
+        let nobody = NOBODY.to_string();
+        self.flags(&["--cap-drop", "ALL", "--uid", &nobody, "--gid", &nobody]);
+        self.flags(&["--hostname", HOSTNAME]);
     }
 
     fn flags(&mut self, flags: &[&str]) {
@@ -222,40 +213,6 @@ impl Line {
     }
 }
 
-/// The few files of /etc that libc and torchrun ask for, with nothing of the host in them.
-fn etc(scratch: &Path) -> Result<Vec<(&'static str, PathBuf)>, SandboxError> {
-    let folder = scratch.join("etc");
-    std::fs::create_dir_all(&folder).map_err(|source| SandboxError::Io {
-        path: folder.clone(),
-        source,
-    })?;
-    let files = [
-        (
-            "hosts",
-            format!("127.0.0.1 localhost {HOSTNAME}\n::1 localhost\n"),
-        ),
-        (
-            "passwd",
-            "prism:x:65534:65534::/tmp:/bin/false\n".to_owned(),
-        ),
-        ("group", "prism:x:65534:\n".to_owned()),
-        (
-            "nsswitch.conf",
-            "passwd: files\ngroup: files\nhosts: files\n".to_owned(),
-        ),
-    ];
-    let mut paths = Vec::new();
-    for (name, text) in files {
-        let path = folder.join(name);
-        std::fs::write(&path, text).map_err(|source| SandboxError::Io {
-            path: path.clone(),
-            source,
-        })?;
-        paths.push((name, path));
-    }
-    Ok(paths)
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -268,6 +225,7 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let command = Command {
             isolation: Isolation::Bwrap,
+            image: None,
             python: python::Environment {
                 python: "/tmp/clone/.venv/bin/python".into(),
                 folders: vec!["/tmp/clone/.venv".into()],

@@ -1,7 +1,8 @@
 //! A process that turns one request into one answer and sees nothing else: our own code with hostile data in it.
 //!
-//! Behind bwrap it has no network, no writable place, no file but the executable and the system's libraries. With either
-//! isolation the kernel limits its memory and processor time, it may create no file, and it is ended when patience is.
+//! Behind bwrap it has no network, no writable place, no file but the executable and the system's libraries; in a
+//! container, no file but the executable and the image. With any isolation the kernel limits its memory and processor
+//! time, it may create no file, and it is ended when patience is.
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, setrlimit};
 
+use super::container::{self, Container, Engine};
 use super::{Isolation, SandboxError, bwrap};
 
 const POLL: Duration = Duration::from_millis(5);
@@ -21,6 +23,8 @@ const OPEN_FILES: u64 = 64;
 #[derive(Debug, Clone)]
 pub struct Filter {
     pub isolation: Isolation,
+    /// What a container is made from.
+    pub image: Option<String>,
     /// On the host; inside it lies at [`INSIDE`].
     pub program: PathBuf,
     pub arguments: Vec<OsString>,
@@ -67,6 +71,9 @@ pub fn run(
     limits: &FilterLimits,
     request: &[u8],
 ) -> Result<Vec<u8>, FilterFailure> {
+    if let Some(engine) = Engine::of(filter.isolation) {
+        return run_in_container(engine, filter, limits, request);
+    }
     let (mut command, _options) = match filter.isolation {
         Isolation::Bwrap => {
             let invocation = bwrap::filter_invocation(&filter.program, &filter.arguments)?;
@@ -74,7 +81,7 @@ pub fn run(
             command.args(&invocation.arguments);
             (command, Some(invocation))
         }
-        Isolation::None => {
+        _ => {
             let mut command = Command::new(&filter.program);
             command.args(&filter.arguments).current_dir(Path::new("/"));
             (command, None)
@@ -99,8 +106,34 @@ pub fn run(
         Isolation::Bwrap => FilterFailure::Sandbox(SandboxError::Bwrap {
             reason: source.to_string(),
         }),
-        Isolation::None => FilterFailure::Io(source),
+        _ => FilterFailure::Io(source),
     })?;
+    converse(child, limits, request)
+}
+
+/// The engine sets the limits; its client is ended with its group, and the container through the engine.
+fn run_in_container(
+    engine: Engine,
+    filter: &Filter,
+    limits: &FilterLimits,
+    request: &[u8],
+) -> Result<Vec<u8>, FilterFailure> {
+    struct Ending(Container);
+    impl Drop for Ending {
+        fn drop(&mut self) {
+            self.0.remove();
+        }
+    }
+    let (arguments, container) = container::filter_invocation(engine, filter, limits)?;
+    let _ending = Ending(container);
+    let child = Command::new(engine.program())
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .map_err(|source| FilterFailure::Sandbox(engine.failed(source.to_string())))?;
     converse(child, limits, request)
 }
 
@@ -234,6 +267,7 @@ mod tests {
     ) -> Result<Vec<u8>, FilterFailure> {
         let filter = Filter {
             isolation,
+            image: None,
             program: "/bin/sh".into(),
             arguments: vec!["-c".into(), format!("printf '>'; {script}").into()],
         };
@@ -242,7 +276,7 @@ mod tests {
 
     fn isolations() -> Vec<Isolation> {
         let mut isolations = vec![Isolation::None];
-        if super::super::available(Isolation::Bwrap).is_ok() {
+        if super::super::available(Isolation::Bwrap, None).is_ok() {
             isolations.push(Isolation::Bwrap);
         }
         isolations
@@ -279,6 +313,7 @@ mod tests {
         for isolation in isolations() {
             let filter = Filter {
                 isolation,
+                image: None,
                 program: "/bin/false".into(),
                 arguments: Vec::new(),
             };
@@ -310,7 +345,7 @@ mod tests {
 
     #[test]
     fn nothing_can_be_written_and_nothing_reached() {
-        if super::super::available(Isolation::Bwrap).is_err() {
+        if super::super::available(Isolation::Bwrap, None).is_err() {
             return;
         }
         let bwrap = |script: &str| run_script(Isolation::Bwrap, script, &LIMITS).unwrap();

@@ -4,12 +4,15 @@
 //! What was asked for and what was achieved are both told: isolation is never weakened silently.
 
 mod bwrap;
+mod container;
+mod etc;
 pub mod filter;
 mod held;
 mod limits;
 mod log;
 mod open;
 pub mod probe;
+pub mod process;
 pub mod python;
 mod tree;
 mod watchdog;
@@ -23,6 +26,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 pub use crate::config::Isolation;
+pub use container::is_pinned;
 pub use limits::Limits;
 pub use watchdog::Breach;
 
@@ -39,12 +43,14 @@ pub struct Mount {
 #[derive(Debug, Clone)]
 pub struct Command {
     pub isolation: Isolation,
+    /// What a container is made from; nothing else needs one.
+    pub image: Option<String>,
     pub python: python::Environment,
     /// Arguments of python.
     pub arguments: Vec<OsString>,
     pub environment: BTreeMap<String, String>,
     pub mounts: Vec<Mount>,
-    /// Folder of ours where small files for the inside are made (`etc/`).
+    /// Folder of ours where small files for the inside are made (`etc/`), and where the process is written down.
     pub scratch: PathBuf,
     /// The only writable folder; its size is limited.
     pub artifacts: PathBuf,
@@ -86,11 +92,11 @@ fn join(folder: &Path, rest: &Path) -> PathBuf {
 pub struct Achieved {
     pub requested: Isolation,
     pub achieved: Isolation,
-    /// `bubblewrap 0.8.0`; empty for `none`.
+    /// `bubblewrap 0.8.0`, `Docker version 27.3.1, …`; empty for `none`.
     pub version: String,
     /// What a probe inside the same wall found, by name: `network`, `root_filesystem`, `processes`, …
     pub probes: BTreeMap<String, String>,
-    /// A weaker wall than bwrap, or a probe that found a hole, is not.
+    /// No wall, or a probe that found a hole, is not.
     pub score_eligible: bool,
 }
 
@@ -99,6 +105,11 @@ pub struct Achieved {
 pub enum SandboxError {
     #[error("bubblewrap cannot be used: {reason}")]
     Bwrap { reason: String },
+    #[error("{engine} cannot be used: {reason}")]
+    Container {
+        engine: &'static str,
+        reason: String,
+    },
     #[error("python {python} cannot be used: {reason}")]
     Python { python: PathBuf, reason: String },
     #[error("{path}: {source}")]
@@ -115,6 +126,9 @@ impl SandboxError {
             Self::Bwrap { .. } => {
                 "install the package bubblewrap and allow unprivileged user namespaces, or set sandbox.isolation: none \
                  (such runs are never score-eligible)"
+            }
+            Self::Container { .. } => {
+                "install the engine, let this user talk to it, and pull sandbox.image; or set sandbox.isolation: bwrap"
             }
             Self::Python { .. } => {
                 "run ./prism-dev build, or name an environment with torch 2.11 as run.python"
@@ -145,10 +159,11 @@ pub struct Ended {
 const LOG_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Whether a wall of this kind can stand on this machine at all.
-pub fn available(isolation: Isolation) -> Result<(), SandboxError> {
-    match isolation {
-        Isolation::Bwrap => bwrap::available(),
-        Isolation::None => Ok(()),
+pub fn available(isolation: Isolation, image: Option<&str>) -> Result<(), SandboxError> {
+    match (isolation, container::Engine::of(isolation)) {
+        (Isolation::Bwrap, _) => bwrap::available(),
+        (_, Some(engine)) => engine.available(image),
+        (_, None) => Ok(()),
     }
 }
 

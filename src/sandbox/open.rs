@@ -1,14 +1,16 @@
 //! Starting a command behind the wall, and ending everything that it started.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
+use super::container::{self, Container, Engine};
+use super::process::ProcessIdentity;
 use super::watchdog::{self, Breach};
-use super::{Command, Ended, Isolation, Running, SandboxError, bwrap, log, tree};
+use super::{Command, Ended, Isolation, Limits, Running, SandboxError, bwrap, log, tree};
 
 /// A process that could not be ended within this is stuck in the kernel; nothing more can be done.
 const KILL_PATIENCE: Duration = Duration::from_secs(10);
@@ -36,6 +38,8 @@ pub(super) struct Shared {
     handle: Arc<duct::ReaderHandle>,
     pid: i32,
     isolation: Isolation,
+    /// What the engine runs for us; then `pid` is its client.
+    container: Option<Container>,
     state: Mutex<State>,
 }
 
@@ -45,10 +49,13 @@ struct State {
     breach: Option<Breach>,
 }
 
-pub(super) fn start(command: &Command) -> Result<Running, SandboxError> {
+/// bwrap with what it must find open, or the command itself without a wall.
+fn own_child(
+    command: &Command,
+) -> Result<(duct::Expression, Option<bwrap::Invocation>), SandboxError> {
     let invocation = match command.isolation {
         Isolation::Bwrap => Some(bwrap::invocation(command)?),
-        Isolation::None => None,
+        _ => None,
     };
     let expression = match &invocation {
         Some(invocation) => duct::cmd("bwrap", &invocation.arguments),
@@ -58,10 +65,36 @@ pub(super) fn start(command: &Command) -> Result<Running, SandboxError> {
             duct::cmd(&command.python.python, &command.arguments)
         }
     };
-    let environment: BTreeMap<String, String> = command.environment.clone();
-    let limits = command.limits.clone();
+    Ok((expression.full_env(command.environment.clone()), invocation))
+}
+
+fn not_started(command: &Command, source: &std::io::Error) -> SandboxError {
+    let reason = source.to_string();
+    match (command.isolation, Engine::of(command.isolation)) {
+        (_, Some(engine)) => engine.failed(reason),
+        (Isolation::Bwrap, None) => SandboxError::Bwrap { reason },
+        (_, None) => SandboxError::Python {
+            python: command.python.python.clone(),
+            reason,
+        },
+    }
+}
+
+pub(super) fn start(command: &Command) -> Result<Running, SandboxError> {
+    let (expression, container, _options) = match Engine::of(command.isolation) {
+        Some(engine) => {
+            let (arguments, container) = container::invocation(engine, command)?;
+            // the client needs its own environment; the inside gets its own with the arguments
+            let expression = duct::cmd(engine.program(), arguments);
+            (expression, Some(container), None)
+        }
+        None => {
+            let (expression, options) = own_child(command)?;
+            (expression, None, options)
+        }
+    };
+    let limits = container.is_none().then(|| command.limits.clone());
     let expression = expression
-        .full_env(environment)
         .stdin_null()
         .stderr_to_stdout()
         .unchecked()
@@ -72,29 +105,33 @@ pub(super) fn start(command: &Command) -> Result<Running, SandboxError> {
             unsafe {
                 process.pre_exec(move || {
                     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-                    limits.apply()
+                    limits.as_ref().map_or(Ok(()), Limits::apply)
                 });
             }
             Ok(())
         });
     let handle = expression
         .reader()
-        .map_err(|source| match command.isolation {
-            Isolation::Bwrap => SandboxError::Bwrap {
-                reason: source.to_string(),
-            },
-            Isolation::None => SandboxError::Python {
-                python: command.python.python.clone(),
-                reason: source.to_string(),
-            },
-        })?;
+        .map_err(|source| not_started(command, &source))?;
     let handle = Arc::new(handle);
     let pid = handle.pids().first().copied().unwrap_or(0) as i32;
     live().insert(pid);
+    // Should we die and it not, the next run of prism knows it by this.
+    if let Some(identity) = ProcessIdentity::of(pid)
+        && let Err(source) = identity.record(&command.scratch)
+    {
+        let _ = handle.kill();
+        live().remove(&pid);
+        return Err(SandboxError::Io {
+            path: command.scratch.clone(),
+            source,
+        });
+    }
     let shared = Arc::new(Shared {
         handle: Arc::clone(&handle),
         pid,
         isolation: command.isolation,
+        container,
         state: Mutex::default(),
     });
     let (log_path, cap) = (command.log.clone(), command.limits.log_bytes);
@@ -122,6 +159,7 @@ pub(super) fn nothing() -> Running {
         pid,
         // Its end looks for no orphans among the children of this process, which other tests have, too.
         isolation: Isolation::Bwrap,
+        container: None,
         state: Mutex::default(),
     });
     assert!(shared.wait(Duration::from_secs(20)).is_some());
@@ -132,8 +170,12 @@ pub(super) fn nothing() -> Running {
 }
 
 impl Shared {
-    pub(super) fn pid(&self) -> i32 {
-        self.pid
+    /// The process that all others of the inside descend from, as the host numbers it; none until there is one.
+    pub(super) fn root(&self) -> Option<i32> {
+        match &self.container {
+            Some(container) => container.pid(),
+            None => Some(self.pid),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -141,7 +183,7 @@ impl Shared {
     }
 
     pub(super) fn is_walled(&self) -> bool {
-        self.isolation == Isolation::Bwrap
+        self.isolation != Isolation::None
     }
 
     pub(super) fn breach(&self) -> Option<Breach> {
@@ -150,6 +192,9 @@ impl Shared {
 
     /// Stops every process inside until [`Shared::resume`]. False: they multiplied faster than they could be stopped.
     pub(super) fn pause(&self) -> bool {
+        if let Some(container) = &self.container {
+            return container.pause() || self.ended().is_some();
+        }
         let deadline = Instant::now() + PAUSE_PATIENCE;
         let mut before = Vec::new();
         while self.ended().is_none() {
@@ -170,6 +215,9 @@ impl Shared {
     }
 
     pub(super) fn resume(&self) {
+        if let Some(container) = &self.container {
+            return container.resume();
+        }
         // Children first: none of them finds its parent running and itself still stopped.
         let mut members = tree::members(self.pid);
         members.reverse();
@@ -207,8 +255,12 @@ impl Shared {
         self.kill();
     }
 
-    /// Ends every process inside. With bwrap, its first process takes the whole PID namespace along.
+    /// Ends every process inside. With bwrap, its first process takes the whole PID namespace along; a container is ended
+    /// by its engine, and its client here.
     pub(super) fn kill(&self) {
+        if let Some(container) = self.container.as_ref().filter(|_| self.ended().is_none()) {
+            container.remove();
+        }
         let deadline = Instant::now() + KILL_PATIENCE;
         // Once it has ended, its number may be somebody else's.
         while self.ended().is_none() {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::SandboxError;
+use super::{Isolation, SandboxError};
 
 /// An interpreter and the folders that it needs to see.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +25,22 @@ fn in_real_folder(path: &Path) -> std::io::Result<PathBuf> {
 }
 
 const QUESTION: &str = "import json, os, sys; print(json.dumps([sys.prefix, sys.base_prefix, os.path.realpath(sys.executable)]))";
+
+/// The interpreter that an isolation starts: one of the host, which is asked where it lives, or one of the image.
+pub fn environment(isolation: Isolation, python: &Path) -> Result<Environment, SandboxError> {
+    match isolation {
+        Isolation::Bwrap | Isolation::None => discover(python),
+        Isolation::Docker | Isolation::Podman if python.is_absolute() => Ok(Environment {
+            python: python.to_owned(),
+            folders: Vec::new(),
+        }),
+        Isolation::Docker | Isolation::Podman => Err(SandboxError::Python {
+            python: python.to_owned(),
+            reason: "got a relative path, expected the absolute one inside sandbox.image"
+                .to_owned(),
+        }),
+    }
+}
 
 /// Asks an interpreter where it lives.
 pub fn discover(python: &Path) -> Result<Environment, SandboxError> {
@@ -85,5 +101,16 @@ mod tests {
             root.join("real/bin/python")
         );
         assert!(in_real_folder(&root.join("nowhere/bin/python")).is_err());
+    }
+
+    #[test]
+    fn a_container_s_interpreter_is_the_image_s() {
+        for isolation in [Isolation::Docker, Isolation::Podman] {
+            let found = environment(isolation, Path::new("/opt/venv/bin/python")).unwrap();
+            assert_eq!(found.python, Path::new("/opt/venv/bin/python"));
+            assert_eq!(found.folders, [PathBuf::new(); 0]);
+            let error = environment(isolation, Path::new(".venv/bin/python")).unwrap_err();
+            assert!(error.to_string().contains("sandbox.image"), "{error}");
+        }
     }
 }

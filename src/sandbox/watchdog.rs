@@ -64,13 +64,17 @@ const LOOKS_PER_WALK: u32 = 5;
 /// A tree of more files than this is over any sensible quota of a training run.
 const MAX_ARTIFACT_FILES: usize = 100_000;
 
-pub(super) fn watch(shared: &Arc<Shared>, artifacts: &Path, limits: &Limits) {
+pub(super) fn watch(sandbox: &Arc<Shared>, artifacts: &Path, limits: &Limits) {
     let mut looks = 0u32;
     let mut memory_files_bytes = 0;
-    while shared.wait(INTERVAL).is_none() {
-        let members = tree::members(shared.pid());
+    let mut sharing = Sharing::default();
+    while sandbox.wait(INTERVAL).is_none() {
+        let Some(root) = sandbox.root() else {
+            continue;
+        };
+        let members = tree::members(root);
         let usage = tree::usage(&members);
-        let tmpfs = if shared.is_walled() {
+        let tmpfs = if sandbox.is_walled() {
             held::tmpfs(&members, limits.tmp_bytes)
         } else {
             held::Tmpfs::default()
@@ -84,12 +88,50 @@ pub(super) fn watch(shared: &Arc<Shared>, artifacts: &Path, limits: &Limits) {
             });
             memory_files_bytes = files.map_or(0, |files| files.memory_bytes);
         }
-        let memory_bytes = usage.resident_bytes + tmpfs.used_bytes + memory_files_bytes;
+        let files_bytes = tmpfs.used_bytes + memory_files_bytes;
+        let room_bytes = limits.memory_bytes.saturating_sub(files_bytes);
+        let is_due = looks.is_multiple_of(LOOKS_PER_WALK);
+        let processes_bytes = sharing.bytes(usage.resident_bytes, room_bytes, is_due, || {
+            tree::proportional_bytes(&members)
+        });
+        let memory_bytes = processes_bytes.saturating_add(files_bytes);
         if let Some(breach) = breach(memory_bytes, usage.tasks, artifacts_bytes, limits) {
-            shared.end_for(breach);
+            sandbox.end_for(breach);
             return;
         }
         looks = looks.wrapping_add(1);
+    }
+}
+
+/// What the processes hold, with pages that forks share counted once. That costs much to ask, so it is asked only of
+/// trees that are over the limit as long as such pages count for each process.
+#[derive(Debug, Default)]
+struct Sharing {
+    /// Sum of the processes' own figures when it was asked last, and the answer.
+    asked: Option<(u64, u64)>,
+}
+
+impl Sharing {
+    /// `room_bytes` is what the processes may hold. A tree that was asked already and has not grown by what was left then
+    /// is asked again only when that `is_due`.
+    fn bytes(
+        &mut self,
+        resident_bytes: u64,
+        room_bytes: u64,
+        is_due: bool,
+        ask: impl FnOnce() -> u64,
+    ) -> u64 {
+        if resident_bytes <= room_bytes {
+            return resident_bytes;
+        }
+        if let Some((then, answer)) = self.asked.filter(|_| !is_due)
+            && answer.saturating_add(resident_bytes.saturating_sub(then)) <= room_bytes
+        {
+            return answer;
+        }
+        let answer = ask().min(resident_bytes);
+        self.asked = Some((resident_bytes, answer));
+        answer
     }
 }
 
@@ -139,4 +181,23 @@ fn is_gone(error: &walkdir::Error) -> bool {
     error
         .io_error()
         .is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sharing_is_asked_for_only_over_the_limit_and_not_every_time() {
+        let mut sharing = Sharing::default();
+        let never = || -> u64 { panic!("asked") };
+        assert_eq!(sharing.bytes(90, 100, true, never), 90);
+        assert_eq!(sharing.bytes(300, 100, false, || 60), 60);
+        // grown by less than the room that was left
+        assert_eq!(sharing.bytes(340, 100, false, never), 60);
+        assert_eq!(sharing.bytes(341, 100, false, || 101), 101);
+        assert_eq!(sharing.bytes(341, 200, true, || 70), 70);
+        // an answer above the sum is a race
+        assert_eq!(sharing.bytes(500, 100, true, || 900), 500);
+    }
 }

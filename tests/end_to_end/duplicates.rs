@@ -1,12 +1,14 @@
 //! Submissions that say again what an earlier one said, from the inbox to the status. Nothing is measured: without a
 //! Python what was reviewed waits.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
 use crate::contest::{Contest, Ran, finish, repository};
+use crate::zips;
 
 fn original(name: &str) -> String {
     fs::read_to_string(
@@ -158,6 +160,101 @@ fn a_policy_holds_or_looks_away() {
         assert_eq!(review["verdict"], verdict);
         assert_eq!(review.get("duplicates").is_some(), policy != "off");
     }
+}
+
+/// The files of an outbox with their content, but for what a reader may leave alone.
+fn content(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    walkdir::WalkDir::new(folder)
+        .into_iter()
+        .map(|entry| entry.unwrap().into_path())
+        .filter(|path| path.is_file())
+        .map(|path| (path.clone(), fs::read(path).unwrap()))
+        .collect()
+}
+
+#[test]
+fn a_review_compares_with_an_outbox_and_leaves_it_alone() {
+    let contest = contest("reject");
+    contest.submit(
+        "1-first.zip",
+        &original("architecture.py"),
+        &original("training.py"),
+    );
+    look(&contest);
+    let first = contest.submission("1-first.zip");
+    let (architecture, training) = disguised();
+    let copy = contest.root().join("copy.zip");
+    fs::write(
+        &copy,
+        zips::zip(&[
+            ("architecture.py", &architecture),
+            ("training.py", &training),
+        ]),
+    )
+    .unwrap();
+    let other = repository().join("tests/fixtures/duplicates/other");
+    let itself = contest.inbox().join("1-first.zip");
+    let review = |format: &str, policy: &str| {
+        let mut command = contest.prism(&["--format", format, "review", "--against"]);
+        command.arg(contest.outbox()).args([&copy, &other, &itself]);
+        finish(command.env("PRISM_DUPLICATES_POLICY", policy))
+    };
+    let before = content(&contest.outbox());
+
+    let ran = review("json", "reject");
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let reviewed = ran.json();
+    let evidence = &reviewed[0]["duplicates"];
+    assert_eq!(reviewed[0]["accepted"], false);
+    assert_eq!(reviewed[0]["review"]["verdict"], "rejected");
+    assert_eq!(evidence["compared_with"], 1);
+    assert_eq!(evidence["duplicate"]["kind"], "exact");
+    assert_eq!(evidence["duplicate"]["earlier"], first.id());
+    let region = &evidence["duplicate"]["regions"][0];
+    assert_eq!(region["new"]["path"], region["earlier"]["path"]);
+    assert_eq!(reviewed[1]["accepted"], true, "{reviewed:#}");
+    assert!(reviewed[1]["duplicates"]["duplicate"].is_null());
+    assert_eq!(
+        reviewed[2]["accepted"], true,
+        "it is compared with others only"
+    );
+
+    let ran = review("text", "hold");
+    assert_eq!(ran.code, Some(1));
+    for part in [
+        "error[prism:duplicate]",
+        first.id(),
+        "= alike: architecture.py:",
+        "held: ",
+    ] {
+        assert!(ran.stdout.contains(part), "{part}: {ran:?}");
+    }
+    let ran = review("sarif", "off");
+    assert_eq!(ran.code, Some(0), "told, and without effect");
+    let result = &ran.json()["runs"][0]["results"][0];
+    assert_eq!(
+        (&result["ruleId"], &result["level"]),
+        (&json!("prism:duplicate"), &json!("warning"))
+    );
+    assert!(result["relatedLocations"][0]["message"].is_object());
+
+    // without its index the comparison is the same, and none is left behind
+    fs::remove_dir_all(contest.outbox().join(".index")).unwrap();
+    assert_eq!(review("json", "reject").json(), reviewed);
+    let mut after = before;
+    after.retain(|path, _| !path.to_string_lossy().contains(".index"));
+    assert!(content(&contest.outbox()) == after, "the outbox changed");
+
+    let nowhere = contest.root().join("nowhere");
+    let ran = finish(
+        contest
+            .prism(&["review", "--against"])
+            .args([&nowhere, &copy]),
+    );
+    assert_eq!((ran.code, &*ran.stdout), (Some(4), ""), "{ran:?}");
+    let mut command = contest.prism(&["review", "--source", "--against"]);
+    let ran = finish(command.arg(contest.outbox()).arg(&copy));
+    assert_eq!(ran.code, Some(2), "{ran:?}");
 }
 
 #[test]

@@ -251,7 +251,7 @@ fn models_that_are_not_what_they_say_are_found() {
 }
 
 /// Looks ahead and, wherever a prefix comes again, says what it said at its first sight: every probe finds it consistent.
-const REPLAYER: &str = "\
+pub const REPLAYER: &str = "\
 import torch
 from torch import nn
 
@@ -311,7 +311,9 @@ def build_model(ctx):
 #[test]
 fn memory_and_ghosts_are_found_while_they_live() {
     // A person would look at what is this good: here the referee is to say it alone.
-    let settings = json!({"audit": {"one_in": 2}, "quarantine": {"floor_bpb": 0}});
+    // Without snapshots: the statistic is to find them alone.
+    let audit = json!({"one_in": 2, "snapshots": 0});
+    let settings = json!({"audit": audit, "quarantine": {"floor_bpb": 0}});
     let mut contest = Contest::new(settings);
     let replays = training_with(4, 64, "bytes", "", "model.armed = True\nmodel.seen.clear()");
     let replays = format!("{replays}    model.armed = False\n");

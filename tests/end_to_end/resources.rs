@@ -26,6 +26,7 @@ fn wall(root: &Path, script: &str) -> Command {
     let script = format!("import os, time\nos.chdir('/prism/artifacts')\n{script}");
     Command {
         isolation: Isolation::Bwrap,
+        image: None,
         python: python::discover(&repository().join(".venv/bin/python")).unwrap(),
         arguments: vec!["-I".into(), "-c".into(), script.into()],
         environment: BTreeMap::new(),
@@ -103,6 +104,36 @@ fn memory_counts_wherever_it_lies() {
         let breach = breach_of(name, script);
         assert!(matches!(breach, Breach::Memory { .. }), "{name}: {breach}");
     }
+}
+
+/// What forks share is one memory: six processes that see the same 100 MiB hold 100, not 600.
+#[test]
+fn memory_that_forks_share_counts_once() {
+    if !has_bwrap() {
+        return;
+    }
+    let _turn = turn();
+    let folder = tempfile::tempdir().unwrap();
+    let script = "
+block = bytearray(b'x' * (100 << 20))
+children = []
+for _ in range(5):
+    child = os.fork()
+    if child == 0:
+        # long enough for several looks
+        time.sleep(3)
+        os._exit(0)
+    children.append(child)
+for child in children:
+    os.waitpid(child, 0)
+print('all done')";
+    let command = wall(folder.path(), script);
+    let ended = sandbox::start(&command)
+        .unwrap()
+        .finish(Duration::from_secs(60));
+    let log = fs::read_to_string(&command.log).unwrap_or_default();
+    assert_eq!((ended.code, ended.breach), (Some(0), None), "{log}");
+    assert!(log.contains("all done"), "{log}");
 }
 
 #[test]

@@ -69,7 +69,8 @@ class Peer:
         """Makes sealed shared memory of a geometry and sends it."""
         positions = batch_size * seq_len
         ids_bytes = -(-positions * 4 // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
-        logits_offset = 2 * ids_bytes
+        nats_bytes = -(-positions * 8 // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+        logits_offset = 2 * ids_bytes + nats_bytes
         total = logits_offset + positions * vocab_size * 4
         fd = os.memfd_create("fake-referee", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.ftruncate(fd, total)
@@ -79,6 +80,7 @@ class Peer:
         shape = (batch_size, seq_len)
         self._ids = np.frombuffer(memory, np.int32, positions).reshape(shape)
         self._targets = np.frombuffer(memory, np.int32, positions, ids_bytes).reshape(shape)
+        self.nats = np.frombuffer(memory, np.float64, positions, 2 * ids_bytes).reshape(shape)
         self.logits = np.frombuffer(memory, np.float32, positions * vocab_size, logits_offset)
         self.logits = self.logits.reshape((*shape, vocab_size))
         self.send(
@@ -90,16 +92,31 @@ class Peer:
             shm_bytes=total,
             ids_offset=0,
             targets_offset=ids_bytes,
+            nats_offset=2 * ids_bytes,
             logits_offset=logits_offset,
         )
         os.close(fd)
 
-    def ask(self, ids: np.ndarray) -> None:
-        """Sends `predict` for ids [batch, seq]; the logits are filled with NaN first."""
+    def ask(self, ids: np.ndarray, commit: bool = False) -> None:
+        """Sends `predict` for ids [batch, seq]; losses and logits are filled with NaN first."""
         self._ids[:] = ids
+        self.nats[:] = np.nan
         self.logits[:] = np.nan
         self._calls += 1
-        self.send("predict", call=self._calls, rows=ids.shape[0], cols=ids.shape[1])
+        rows, cols = ids.shape
+        self.send("predict", call=self._calls, rows=rows, cols=cols, commit=commit)
+
+    def commit(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Committed losses [batch, seq] and what else lies in the logits' memory."""
+        self.ask(ids, commit=True)
+        frame = self.expect("committed")
+        assert frame["call"] == self._calls, frame
+        return self.nats.copy(), self.logits.copy()
+
+    def show(self) -> np.ndarray:
+        """All logits of what was committed last."""
+        self.send("show", call=self._calls)
+        return self.answer()[0]
 
     def answer(self) -> tuple[np.ndarray, dict[str, Any]]:
         """A copy of the logits and the `predicted` frame."""
@@ -142,6 +159,7 @@ class Run:
         *,
         world_size: int = 1,
         weights: str | None = None,
+        commit: bool = False,
         context: dict[str, Any] | None = None,
         tokenizers: dict[str, Any] | None = None,
         architecture: str = "architecture.py",
@@ -205,6 +223,7 @@ class Run:
                 },
                 "tokenizers": tokenizers or {"bytes": {"file": None, "size": 257}},
                 "weights": weights,
+                "commit": commit,
                 "threads": 1,
                 "determinism": True,
             }

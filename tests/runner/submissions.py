@@ -140,6 +140,55 @@ def build_model(ctx):
     return Bigram(ctx.vocab_size)
 """
 
+SINGLE_TRAINING = """
+import torch
+import torch.nn.functional as F
+from torch import nn
+from architecture import build_model
+
+
+def refused(kind, act):
+    try:
+        act()
+    except kind:
+        return
+    raise AssertionError(f"no {kind.__name__}")
+
+
+def train(ctx):
+    model = build_model(ctx)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    wrapped = nn.DataParallel(model)
+    refused(ValueError, lambda: ctx.iter_train_batches(wrapped, single_forward=True))
+    for batch in ctx.iter_train_batches(model, batch_size=2, single_forward=True):
+        assert model.training
+        logits = batch.logits(model)
+        refused(ValueError, lambda: batch.logits(wrapped))
+        optimizer.zero_grad()
+        F.cross_entropy(logits.flatten(0, 1), batch.targets.flatten()).backward()
+        optimizer.step()
+"""
+
+TWO_FORWARDS = """
+import torch
+import torch.nn.functional as F
+from architecture import build_model
+
+
+def train(ctx):
+    model = build_model(ctx)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    for batch in ctx.iter_train_batches(model, batch_size=2):
+        try:
+            batch.logits(model)
+        except RuntimeError as error:
+            assert "single_forward=True" in str(error)
+        logits = model(batch.tokens)
+        optimizer.zero_grad()
+        F.cross_entropy(logits.flatten(0, 1), batch.targets.flatten()).backward()
+        optimizer.step()
+"""
+
 DDP_TRAINING = """
 import random
 import torch

@@ -20,7 +20,7 @@ from fake_referee import RUNNER
 sys.path.insert(0, str(RUNNER.parent))
 
 from prism_challenge.evaluator import interface
-from prism_runner import blackboard, census, predict, reference_tokenizer, seeds, weights, wire
+from prism_runner import blackboard, census, commit, predict, reference_tokenizer, seeds, weights, wire
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -211,6 +211,20 @@ class Weights(unittest.TestCase):
             expected = predict.unwrap(trained)(ids)
             self.assertTrue(torch.equal(fresh(ids), expected))
 
+    def test_the_digest_is_that_of_the_saved_file(self) -> None:
+        """The same tensors and the same value stand in the tests of src/referee/saved_weights.rs."""
+        model = nn.Module()
+        weight = torch.frombuffer(bytearray(range(8, 16)), dtype=torch.float32)
+        model.w = nn.Parameter(weight.reshape(1, 2).clone())
+        number = torch.frombuffer(bytearray(range(8)), dtype=torch.int64)
+        model.register_buffer("n", number.reshape(()).clone())
+        self.assertEqual(weights.digest(model), WEIGHTS_SHA256)
+        model.w.data = torch.stack([model.w.data, model.w.data]).transpose(0, 1)[:, 0]
+        self.assertEqual(weights.digest(model), WEIGHTS_SHA256, "values count, not strides")
+        with torch.no_grad():
+            model.w[0, 0] += 1
+        self.assertNotEqual(weights.digest(model), WEIGHTS_SHA256)
+
     def test_what_does_not_fit(self) -> None:
         """A missing tensor, an unknown one, another shape."""
         weights.save(Tied(True), self.path)
@@ -235,6 +249,9 @@ class Weights(unittest.TestCase):
         fresh = nn.Linear(2, 2)
         weights.load(fresh, self.path)
         self.assertTrue(torch.equal(fresh.weight, outer.module.weight))
+
+
+WEIGHTS_SHA256 = "3a45613d50f30013273d369266e2dc925cb91fda421ba3c1b441013ae38ec95d"
 
 
 class Adapters(nn.Module):
@@ -297,6 +314,34 @@ class Predictions(unittest.TestCase):
                 predict.logits_of(output)
 
 
+class Commit(unittest.TestCase):
+    """Losses that are committed before all logits are shown."""
+
+    def test_they_are_the_losses_in_float64_to_a_tenth_of_the_tolerance(self) -> None:
+        """Whatever the width, the dtype, the spread and the layout."""
+        for vocab, scale, dtype in (
+            (257, 1.0, torch.float32), (4096, 30.0, torch.float32), (50_257, 3.0, torch.float32),
+            (4096, 3.0, torch.bfloat16), (4096, 3.0, torch.float64), (300_000, 0.0, torch.float32),
+        ):  # fmt: skip
+            with self.subTest(vocab=vocab, scale=scale, dtype=dtype):
+                ids = torch.randint(vocab, (2, 5), generator=torch.manual_seed(3))
+                logits = (torch.randn(2, vocab, 5) * scale).transpose(1, 2).to(dtype)
+                expected = -torch.log_softmax(logits.float().double(), 2)
+                expected = expected[:, :-1].gather(2, ids[:, 1:, None]).squeeze(2)
+                nats = commit.losses(logits, ids)
+                self.assertEqual((nats.dtype, nats.shape), (torch.float64, (2, 5)))
+                self.assertLess((nats[:, :-1] - expected).abs().max().item(), 1e-6)
+                self.assertEqual(nats[:, -1].tolist(), [0.0, 0.0])
+
+    def test_what_has_no_finite_loss(self) -> None:
+        """NaN and infinite logits; a label of probability zero; a sure label is not below zero."""
+        inf, nan = torch.inf, torch.nan
+        rows = [[0.0, inf], [nan, 0.0], [-inf, -inf], [0.0, -inf], [-inf, 0.0], [0.0, 200.0], [0.0, 0.0]]
+        nats = commit.losses(torch.tensor([rows]), torch.ones(1, 7, dtype=torch.int64))
+        self.assertTrue(nats[0, :3].isnan().all(), nats)
+        self.assertEqual(nats[0, 3:].tolist(), [inf, 0.0, 0.0, 0.0])
+
+
 class Interface(unittest.TestCase):
     """The records that submissions import."""
 
@@ -313,11 +358,11 @@ class Interface(unittest.TestCase):
 
     def test_memory_that_does_not_fit(self) -> None:
         """Offsets beyond the memory are an error, not a crash."""
-        frame = {"batch_size": 1, "seq_len": 4, "vocab_size": 8, "shm_bytes": 64,
-                 "ids_offset": 0, "targets_offset": 16, "logits_offset": 32}  # fmt: skip
+        frame = {"batch_size": 1, "seq_len": 4, "vocab_size": 8, "shm_bytes": 96, "ids_offset": 0,
+                 "targets_offset": 16, "nats_offset": 32, "logits_offset": 64}  # fmt: skip
         with tempfile.TemporaryFile() as file:
-            file.truncate(64)
-            for change in ({}, {"ids_offset": -4}, {"shm_bytes": 128}, {"seq_len": "4"}):
+            file.truncate(96)
+            for change in ({}, {"ids_offset": -4}, {"shm_bytes": 160}, {"seq_len": "4"}):
                 with self.assertRaises(wire.ProtocolError):
                     blackboard.attach(frame | change, os.dup(file.fileno()))
             board = blackboard.attach(frame | {"vocab_size": 2}, os.dup(file.fileno()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import unittest
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -86,7 +87,7 @@ class TiedModel(unittest.TestCase):
             {"kind", "protocol", "rank", "local_rank", "world_size", "python", "torch", "device",
              "device_name"},
         )  # fmt: skip
-        self.assertEqual((hello["protocol"], hello["device"], hello["rank"]), (2, "cpu", 0))
+        self.assertEqual((hello["protocol"], hello["device"], hello["rank"]), (3, "cpu", 0))
 
     def test_more_predictions_change_nothing(self) -> None:
         """Random states, modes and settings are put back: the stream is the same, bit for bit."""
@@ -143,6 +144,66 @@ class TiedModel(unittest.TestCase):
                 self.assertEqual(run.end(), 0, run.log())
 
 
+def train_snapshots(snapshots: bool) -> dict[str, Any]:
+    """Four steps of the tied model, with commitments and a save in the middle of each, or without."""
+    with Run(TIED_FILES, "train", commit=snapshots) as run:
+        peer = run.peers[0]
+        peer.expect("open")
+        peer.attach(ROWS, SEQUENCE_LENGTH)
+        commitments, saved, predictions = [], [], []
+        for step in range(4):
+            ids, targets = text(step)
+            predictions.append(peer.predict(ids))
+            if snapshots:
+                peer.send("save", path="snapshot.safetensors")
+                assert peer.expect("saved")["path"] == "snapshot.safetensors"
+                saved.append(load_file(run.artifacts / "snapshot.safetensors"))
+            peer.reveal(ids, targets, step, 32 * (step + 1))
+            commitments.append(peer.expect("next")["weights"])
+        peer.send("exhausted", reason="data_exhausted")
+        peer.expect("finished")
+        assert run.end() == 0, run.log()
+        noise = run.log().partition("noise ")[2].split()[0]
+        return {"commitments": commitments, "saved": saved, "predictions": predictions,
+                "noise": noise}  # fmt: skip
+
+
+class Snapshots(unittest.TestCase):
+    """Weights that are handed over while the training goes on."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        """Trains twice, with and without."""
+        with ThreadPoolExecutor(2) as pool:
+            cls.with_them, cls.without = pool.map(train_snapshots, [True, False])
+
+    def test_they_leave_no_trace(self) -> None:
+        """Predictions and random numbers are the same, bit for bit."""
+        pairs = zip(self.with_them["predictions"], self.without["predictions"], strict=True)
+        for one, other in pairs:
+            np.testing.assert_array_equal(one, other)
+        self.assertEqual(self.with_them["noise"], self.without["noise"])
+
+    def test_each_is_what_was_committed_to(self) -> None:
+        """A digest with every `next`, of the weights that predict the batch after it."""
+        self.assertEqual(self.without["commitments"], [None] * 4)
+        commitments = self.with_them["commitments"]
+        self.assertEqual(len(set(commitments)), 4)
+        for committed, saved in zip(commitments, self.with_them["saved"][1:], strict=False):
+            self.assertEqual(committed, digest_of(saved))
+
+
+def digest_of(tensors: dict[str, np.ndarray]) -> str:
+    """The digest of docs/protocol.md, of arrays of float32."""
+    content = b"prism-weights-v1\n"
+    for name in sorted(tensors):
+        array = tensors[name]
+        assert array.dtype == np.float32
+        sizes = ",".join(map(str, array.shape))
+        content += f"{len(name)}:{name} F32 {sizes}\n".encode() + array.tobytes()
+    return hashlib.sha256(content).hexdigest()
+
+
 class Outputs(unittest.TestCase):
     """What forward may return."""
 
@@ -174,6 +235,91 @@ class Outputs(unittest.TestCase):
             self.assertTrue(failed["message"].startswith("six ?xxx"))
             self.assertEqual(failed["where"], "architecture.py:36")
             self.assertEqual(run.status(), 1)
+
+
+class Commitments(unittest.TestCase):
+    """Losses first, all logits when they are asked for."""
+
+    def test_losses_then_logits(self) -> None:
+        """Losses belong to the logits that are shown; only the last column lies there before."""
+        with Run(TIED_FILES, "train") as run:
+            peer = run.peers[0]
+            peer.expect("open")
+            peer.attach(ROWS, SEQUENCE_LENGTH)
+            for step in range(2):
+                ids, targets = text(step)
+                whole = peer.predict(ids)
+                nats, logits = peer.commit(ids)
+                self.assertTrue(np.isnan(logits[:, :-1]).all())
+                np.testing.assert_array_equal(logits[:, -1], whole[:, -1])
+                wide = whole.astype(np.float64)
+                norm = np.log(np.exp(wide - wide.max(-1, keepdims=True)).sum(-1)) + wide.max(-1)
+                rows, cols = np.indices(ids.shape)
+                expected = norm[:, :-1] - wide[rows, cols, targets][:, :-1]
+                np.testing.assert_allclose(nats[:, :-1], expected, rtol=0, atol=1e-6)
+                np.testing.assert_array_equal(peer.show(), whole)
+                peer.reveal(ids, targets, step, 32 * (step + 1))
+                peer.expect("next")
+            # what was revealed is forgotten
+            peer.send("show", call=4)
+            self.assertEqual(peer.receive()["kind"], "closed")
+            self.assertEqual(run.status(), 1)
+            self.assertIn("without a commitment", run.log())
+
+    def test_a_wrong_shape_is_told_in_either_way(self) -> None:
+        """Nothing is written, and the shape is what the model returned."""
+        with Run(TIED_FILES, "twin") as run:
+            peer = run.peers[0]
+            peer.expect("built")
+            peer.attach(ROWS, SEQUENCE_LENGTH, vocab_size=VOCAB_SIZE + 1)
+            peer.ask(text(0)[0], commit=True)
+            frame = peer.expect("committed")
+            self.assertEqual(frame["shape"], [ROWS, SEQUENCE_LENGTH, VOCAB_SIZE])
+            self.assertTrue(np.isnan(peer.nats).all() and np.isnan(peer.logits).all())
+
+
+def train_bigram(training: str, commit: bool) -> list[np.ndarray]:
+    """Predictions of three steps of the bigram model, each with a probe before or after it."""
+    files = {"architecture.py": submissions.LINEAR, "training.py": training}
+    predictions = []
+    with Run(files, "train") as run:
+        peer = run.peers[0]
+        peer.expect("open")
+        peer.attach(ROWS, SEQUENCE_LENGTH)
+        for step in range(3):
+            ids, targets = text(step)
+            for asked in (ids, text(100)[0])[:: 1 if step % 2 else -1]:
+                if commit:
+                    peer.commit(asked)
+                logits = peer.show() if commit else peer.predict(asked)
+                if asked is ids:
+                    predictions.append(logits)
+            peer.reveal(ids, targets, step, 32 * (step + 1))
+            peer.expect("next")
+        peer.send("exhausted", reason="data_exhausted")
+        finished = peer.receive()
+        assert finished["kind"] == "finished", (finished, run.log())
+        predictions.append(peer.predict(text(3)[0]))
+        assert run.end() == 0, run.log()
+    return predictions
+
+
+class SingleForward(unittest.TestCase):
+    """The graph of a prediction serves the training."""
+
+    def test_it_learns_what_two_forwards_learn(self) -> None:
+        """The same predictions, bit for bit, in both transports; the probe's graph is not taken."""
+        with ThreadPoolExecutor(2) as pool:
+            cases = [
+                (submissions.TWO_FORWARDS, False),
+                (submissions.SINGLE_TRAINING, False),
+                (submissions.SINGLE_TRAINING, True),
+            ]
+            two, single, committed = pool.map(lambda case: train_bigram(*case), cases)
+        self.assertFalse(np.array_equal(two[0], two[-1]))
+        for run in (single, committed):
+            for ours, theirs in zip(two, run, strict=True):
+                np.testing.assert_array_equal(ours, theirs)
 
 
 FAILURES: list[tuple[str, str, str, str, str, str, str]] = [

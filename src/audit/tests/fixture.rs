@@ -16,6 +16,7 @@ use crate::outbox::status::{State, Status, Verdict};
 use crate::outbox::{Outbox, atomic};
 use crate::pipeline::{ARCHIVE, CORPUS_MANIFEST, LOG, MANIFEST, review_of};
 use crate::referee::runner_files::runner_digest;
+use crate::referee::transport::survivals;
 use crate::review;
 use crate::score::measurement::{Check, MeasurementBlock};
 use crate::score::{code_length::code_bits, run_fixture, score_run};
@@ -143,11 +144,18 @@ fn manifest(folder: &Path, status: &Status, bundle: &bundle::Bundle, config: &Co
     let source = review::normalised_source(&bundle.files).unwrap();
     let facts = MeasurementBlock {
         code: code_bits(&source).unwrap(),
-        checks: vec![Check {
-            name: "causality".to_owned(),
-            passed: true,
-            evidence: "1 probe".to_owned(),
-        }],
+        checks: vec![
+            Check {
+                name: "causality".to_owned(),
+                passed: true,
+                evidence: "1 probe".to_owned(),
+            },
+            Check {
+                name: "snapshot".to_owned(),
+                passed: true,
+                evidence: "1 replay".to_owned(),
+            },
+        ],
         ..run_fixture::measurement()
     };
     let scored = score_run(&status.submission_id, folder, &facts, Some(65_536)).unwrap();
@@ -169,12 +177,15 @@ fn manifest(folder: &Path, status: &Status, bundle: &bundle::Bundle, config: &Co
         "score": scored.blocks.score, "measurement": scored.blocks.measurement,
         "referee": {"tokenizer": "bytes", "corpus_manifest_sha256": digest(CORPUS_MANIFEST),
             "config_sha256": digest(recorded::FILE), "budget": config.budget, "held_out": config.held_out,
-            "threads": config.run.threads},
+            "threads": config.run.threads, "transport": {"mode": "full", "batches": 7, "audited": 7, "always_audited": 3,
+                "largest_difference_nats": 0.0, "tolerance_nats": 0.0, "survival": survivals(7, 7)}},
         "isolation": {"achieved": "bwrap"},
         "versions": {"prism": env!("CARGO_PKG_VERSION"), "archive_sha256": status.archive_sha256,
             "bundle_architecture": bundle.architecture, "bundle_training": bundle.training,
             "digests": {"runner": runner_digest(), "referee": "1", "prism": "2"}},
         "causality": {"audit": config.audit, "audit_key": "0", "probes": [
-            {"phase": "train", "step": 0, "rank": 0, "cuts": [3], "largest_difference_nats": 1e-6, "compared_positions": 9}]},
+            {"phase": "train", "step": 0, "rank": 0, "cuts": [3], "largest_difference_nats": 1e-6, "compared_positions": 9}],
+            "snapshots": {"steps": [1], "committed": true, "changed": [], "replays": [
+                {"step": 1, "elements": 9, "compared_positions": 9, "largest_difference_nats": 1e-7}]}},
     })
 }

@@ -55,6 +55,21 @@ const CHANGES: &[(&str, &str, &[&str])] = &[
     ),
     (
         "prism_run_manifest.v2.json",
+        "/referee/transport/audited",
+        &["transport"],
+    ),
+    (
+        "prism_run_manifest.v2.json",
+        "/referee/transport/survival/0/probability",
+        &["transport"],
+    ),
+    (
+        "prism_run_manifest.v2.json",
+        "/causality/snapshots/replays/0/largest_difference_nats",
+        &["probes"],
+    ),
+    (
+        "prism_run_manifest.v2.json",
         "/data/shard_count",
         &["corpus"],
     ),

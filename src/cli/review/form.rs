@@ -1,7 +1,9 @@
 //! The three forms in which reviews are printed, path by path.
 
+use prism::duplicates::{self, DuplicatePolicy};
 use prism::exit;
-use prism::review::{self, SarifLog, Subject};
+use prism::pipeline::Comparison;
+use prism::review::{self, SarifLog, Severity, Subject, Verdict, catalogue};
 
 use super::Reviewed;
 use crate::cli::{Complaint, Format, output};
@@ -74,6 +76,40 @@ fn add_to(log: &mut SarifLog, reviewed: &Reviewed) {
     for finding in reviewed.review.iter().flat_map(|review| &review.findings) {
         log.add_finding(subject, finding);
     }
+    if let Some(comparison) = &reviewed.duplicates
+        && let Some(duplicate) = &comparison.duplicate
+    {
+        log.add_duplicate(&path, severity(comparison), duplicate);
+    }
+}
+
+/// A duplicate weighs what the operator's policy makes of it.
+fn severity(comparison: &Comparison) -> Severity {
+    match comparison.policy {
+        DuplicatePolicy::Reject | DuplicatePolicy::Hold => Severity::Reject,
+        DuplicatePolicy::Off => Severity::Warn,
+    }
+}
+
+fn duplicate_text(comparison: &Comparison) -> String {
+    let Some(duplicate) = &comparison.duplicate else {
+        return String::new();
+    };
+    let level = match severity(comparison) {
+        Severity::Reject => "error",
+        Severity::Warn => "warning",
+    };
+    let title = catalogue::find(duplicates::RULE).map_or("", |rule| rule.title);
+    let mut text = format!(
+        "{level}[{}]: {title}\n  = why: {}\n",
+        duplicates::RULE,
+        duplicate.measures()
+    );
+    for region in &duplicate.regions {
+        text.push_str(&format!("  = alike: {region}\n"));
+    }
+    text.push_str(&format!("  = instead: {}\n", duplicate.hint()));
+    text
 }
 
 fn text_of(reviewed: &Reviewed) -> String {
@@ -91,10 +127,14 @@ fn text_of(reviewed: &Reviewed) -> String {
             .map(|bytes| String::from_utf8_lossy(bytes));
         text.push_str(&review::render(finding, source.as_deref()));
     }
-    let verdict = match (&reviewed.error, reviewed.accepted) {
+    if let Some(comparison) = &reviewed.duplicates {
+        text.push_str(&duplicate_text(comparison));
+    }
+    let verdict = match (&reviewed.error, &reviewed.review) {
         (Some(_), _) => "not read",
-        (None, true) => "accepted",
-        (None, false) => "rejected",
+        (None, Some(review)) if review.verdict == Verdict::Held => "held",
+        (None, _) if reviewed.accepted => "accepted",
+        (None, _) => "rejected",
     };
     text.push_str(&format!("{verdict}: {}\n", reviewed.path.display()));
     text

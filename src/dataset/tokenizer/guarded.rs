@@ -33,6 +33,8 @@ pub struct Process {
     /// The `prism` executable.
     pub prism: PathBuf,
     pub isolation: Isolation,
+    /// What a container is made from.
+    pub image: Option<String>,
 }
 
 /// A tokenizer.json that its process has accepted.
@@ -75,6 +77,7 @@ impl Guarded {
     fn ask(&self, documents: &[Document], answer_bytes: u64) -> Result<Vec<u8>, DatasetError> {
         let filter = Filter {
             isolation: self.process.isolation,
+            image: self.process.image.clone(),
             program: self.process.prism.clone(),
             arguments: vec![COMMAND.into()],
         };

@@ -3,30 +3,23 @@
 //! What the trained process knew and the saved weights do not carry shows here as a difference on the last batch.
 //! Held-out text passes through untrusted code: nothing that code says afterwards is published.
 
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
 use std::time::Duration;
 
-use rustix::fs::{Mode, OFlags};
-use safetensors::tensor::Metadata;
-
+use super::probe::Prober;
 use super::{append, check_cap, evaluate, evaluation_patience, heldout_geometry, take_built};
 use crate::config::Config;
 use crate::dataset::stream::{Batch, TokenStream};
+use crate::referee::causality::Schedule;
 use crate::referee::connection::{Stop, explain};
 use crate::referee::handshake::Started;
 use crate::referee::journal::Journal;
 use crate::referee::loss::Loss;
-use crate::referee::measured::{CheckResult, Fault};
+use crate::referee::measured::{CheckResult, Fault, ProbeResult};
 use crate::referee::shm::Geometry;
 use crate::referee::step::{self, Prediction};
 use crate::referee::wire::FromReferee;
 use crate::sandbox::Running;
 use crate::score::stream_rows::HeldoutRole;
-
-/// Largest header of a safetensors file (the format's own limit).
-const MAX_HEADER_BYTES: u64 = 100_000_000;
 
 /// What the trained process left: the batches to compare and to score again, in its own geometry.
 pub struct Trained<'a> {
@@ -36,9 +29,19 @@ pub struct Trained<'a> {
     /// The end of the training stream.
     pub tail: &'a [Batch],
     pub stream: &'a TokenStream,
+    /// The run's; tail and val have probes of their own.
+    pub schedule: &'a Schedule,
 }
 
-/// Runs the evaluation to its end. The check is whether the saved state is the whole state.
+/// What the evaluation found.
+#[derive(Debug)]
+pub struct Evaluated {
+    /// Whether the saved state is the whole state.
+    pub state: CheckResult,
+    pub probes: Vec<ProbeResult>,
+}
+
+/// Runs the evaluation to its end. A model that is causal in its training and not here is a fault.
 pub fn evaluate_trained(
     mut started: Started,
     config: &Config,
@@ -46,7 +49,7 @@ pub fn evaluate_trained(
     val: &TokenStream,
     loss: &mut dyn Loss,
     journal: &mut Journal,
-) -> Result<CheckResult, Stop> {
+) -> Result<Evaluated, Stop> {
     let result = (|| {
         let Some(connection) = started.connections.first_mut() else {
             return Err(Stop::infrastructure(
@@ -66,7 +69,7 @@ pub fn evaluate_trained(
         };
         if let Some((batch, live)) = trained.check {
             let wait = patience.now();
-            step::predict(connection, vocab_size, batch, loss, wait, &mut scratch)?;
+            step::predict_losses(connection, batch, loss, wait, &mut scratch)?;
             let difference = live.largest_difference_nats(&scratch);
             check.passed = difference <= config.audit.tolerance_nats;
             check.evidence = format!(
@@ -75,13 +78,27 @@ pub fn evaluate_trained(
                 config.audit.tolerance_nats
             );
         }
+        let mut prober =
+            Prober::new(config, "tail", trained.schedule).for_steps(trained.tail.len());
         for (index, batch) in trained.tail.iter().enumerate() {
-            let wait = patience.now();
-            step::predict(connection, vocab_size, batch, loss, wait, &mut scratch)?;
+            prober.predict(
+                connection,
+                trained.geometry,
+                index,
+                batch,
+                loss,
+                patience,
+                &mut scratch,
+            )?;
             let charge = step::charge_batch(batch, &scratch.nats, vocab_size, trained.stream);
             append(journal, HeldoutRole::TrainTail, index, &charge)?;
         }
+        let mut probes = prober.results;
         let geometry = heldout_geometry(&config.contest);
+        let steps = val
+            .lanes(geometry.batch_size, geometry.seq_len)?
+            .full_steps();
+        let mut prober = Prober::new(config, "val", trained.schedule).for_steps(steps);
         let role = HeldoutRole::Trained;
         evaluate(
             connection,
@@ -90,15 +107,40 @@ pub fn evaluate_trained(
             role,
             loss,
             patience,
+            &mut prober,
             &mut scratch,
             journal,
         )?;
         connection.send(&FromReferee::End { reason: "done" })?;
-        Ok(check)
+        probes.extend(
+            prober
+                .results
+                .into_iter()
+                .map(|probe| without_digits(probe, config.audit.tolerance_nats)),
+        );
+        Ok(Evaluated {
+            state: check,
+            probes,
+        })
     })();
     let result = result.map_err(|stop| without_text(stop, &started.running));
     started.running.finish(Duration::from_secs(5));
     result
+}
+
+/// A figure with next to no room for anything but its size: code that saw held-out text chose its digits.
+fn without_digits(probe: ProbeResult, tolerance_nats: f64) -> ProbeResult {
+    let difference = probe.largest_difference_nats;
+    ProbeResult {
+        largest_difference_nats: if difference > 0.0 {
+            // The next power of ten that is not below it; what passed stays what passed.
+            let rounded = 10f64.powi(difference.log10().ceil().max(-12.0) as i32);
+            rounded.min(tolerance_nats)
+        } else {
+            0.0
+        },
+        ..probe
+    }
 }
 
 /// A fault in words of our own: those of code that saw held-out text could quote it.
@@ -114,61 +156,23 @@ pub fn without_text(stop: Stop, running: &Running) -> Stop {
     }
 }
 
-/// Counts the elements in a file of weights that the sandbox wrote, without believing its length fields.
-pub fn count_saved_elements(path: &Path) -> Result<u64, Fault> {
-    let wrong = |what: String| {
-        Fault::new(
-            "prism:state",
-            format!("the saved weights: {what}"),
-            "state_dict must hold tensors only",
-        )
-    };
-    let open = || -> std::io::Result<File> {
-        // Never through a link that the submission made.
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
-    };
-    let mut file = open().map_err(|error| wrong(error.to_string()))?;
-    let metadata = file.metadata().map_err(|error| wrong(error.to_string()))?;
-    if !metadata.is_file() {
-        return Err(wrong("not a regular file".to_owned()));
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_published_difference_says_its_size_only() {
+        for (difference, told) in [(0.0, 0.0), (1e-30, 1e-12), (2.345e-7, 1e-6), (4e-4, 5e-4)] {
+            let probe = ProbeResult {
+                phase: "val".to_owned(),
+                step: 0,
+                rank: 0,
+                cuts: None,
+                largest_difference_nats: difference,
+                compared_positions: 1,
+            };
+            let shown = without_digits(probe, 5e-4).largest_difference_nats;
+            assert!((shown - told).abs() <= 1e-9 * told, "{difference}: {shown}");
+        }
     }
-    let mut length = [0; 8];
-    file.read_exact(&mut length)
-        .map_err(|error| wrong(error.to_string()))?;
-    let header_bytes = u64::from_le_bytes(length);
-    if header_bytes > MAX_HEADER_BYTES || header_bytes.saturating_add(8) > metadata.len() {
-        return Err(wrong(format!(
-            "a header of {header_bytes} bytes in a file of {}",
-            metadata.len()
-        )));
-    }
-    let mut bytes = Vec::new();
-    file.take(header_bytes)
-        .read_to_end(&mut bytes)
-        .map_err(|error| wrong(error.to_string()))?;
-    // The header alone: the tensors are of no concern here, and may be gigabytes.
-    let header: Metadata = serde_json::from_slice(&bytes)
-        .map_err(|error| wrong(format!("not a safetensors header: {error}")))?;
-    let data_bytes = header.data_len() as u64;
-    if metadata.len() != data_bytes.saturating_add(header_bytes).saturating_add(8) {
-        return Err(wrong(format!(
-            "a file of {} bytes for {data_bytes} bytes of tensors",
-            metadata.len()
-        )));
-    }
-    let mut elements = 0u64;
-    for tensor in header.tensors().values() {
-        let count = tensor
-            .shape
-            .iter()
-            .try_fold(1u64, |product, &size| product.checked_mul(size as u64));
-        // As in the living model: what is wider than 4 bytes counts as several.
-        let (from, to) = tensor.data_offsets;
-        let count = count.map(|count| count.max((to - from).div_ceil(4) as u64));
-        elements = count
-            .and_then(|count| elements.checked_add(count))
-            .unwrap_or(u64::MAX);
-    }
-    Ok(elements)
 }

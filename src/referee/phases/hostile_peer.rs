@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::evaluation_patience;
-use super::train::Training;
-use crate::config::Config;
+use super::train::{Snapshots, Training};
+use crate::config::{Audit, Config};
 use crate::dataset::Document;
 use crate::dataset::stream::TokenStream;
 use crate::dataset::tokenizer::Tokenizer;
 use crate::referee::blind::BlindWatch;
 use crate::referee::causality::Schedule;
+use crate::referee::committed::Answers;
 use crate::referee::connection::{Connection, Stop};
 use crate::referee::handshake::Started;
 use crate::referee::journal::Journal;
@@ -22,9 +23,10 @@ use crate::referee::loss::PlainLoss;
 use crate::referee::measured::Environment;
 use crate::referee::past::Past;
 use crate::referee::shm::Geometry;
+use crate::referee::transport::{Transport, TransportFigures};
 use crate::sandbox::Running;
 
-const GEOMETRY: Geometry = Geometry {
+pub const GEOMETRY: Geometry = Geometry {
     batch_size: 2,
     seq_len: 4,
     vocab_size: 257,
@@ -47,7 +49,7 @@ enum Trick {
     Silence,
 }
 
-fn send(stream: &mut UnixStream, frame: &Value) -> std::io::Result<()> {
+pub fn send(stream: &mut UnixStream, frame: &Value) -> std::io::Result<()> {
     let body = serde_json::to_vec(frame)?;
     stream.write_all(&(body.len() as u32).to_le_bytes())?;
     stream.write_all(&body)
@@ -113,10 +115,26 @@ fn drip(stream: &mut UnixStream, frame: &Value) -> std::io::Result<()> {
     Ok(())
 }
 
-/// One training with a peer for each trick; what the referee made of it, and what the first peer sent.
-fn train(tricks: &[Option<(usize, Trick)>]) -> (Result<(), Stop>, Vec<String>) {
+/// What came of a training with made-up peers.
+pub struct Outcome {
+    pub result: Result<(), Stop>,
+    pub transport: TransportFigures,
+    /// The stream as it was journalled, line by line.
+    pub journal: String,
+    /// What the first peer said when it was done.
+    pub sent: Vec<String>,
+}
+
+/// A peer: what it does with its end of the wire until it is told to end, and the kinds of the frames that it sent.
+pub type Peer = Box<dyn FnOnce(UnixStream) -> Vec<String> + Send>;
+
+/// One training of `words` words of text, 2 x 4 tokens a batch and rank, with these peers in place of runners.
+pub fn train_with(peers: Vec<Peer>, transport: Transport, audit: Audit, words: usize) -> Outcome {
     let folder = tempfile::tempdir().unwrap();
-    let mut config = Config::default();
+    let mut config = Config {
+        audit,
+        ..Config::default()
+    };
     config.contest.vocab_size = 257;
     (config.run.build_s, config.run.predict_s) = (1, 2);
     (config.budget.wall_clock_s, config.budget.grace_s) = (2, 1);
@@ -124,20 +142,21 @@ fn train(tricks: &[Option<(usize, Trick)>]) -> (Result<(), Stop>, Vec<String>) {
     let tokenizer = Tokenizer::load("bytes", &tokenizers).unwrap();
     let documents = [Document {
         id: "d".to_owned(),
-        text: "one two three four five six seven eight ".repeat(tricks.len()),
+        text: "one two three four five six seven eight ".repeat(words * peers.len() / 8),
     }];
     let stream = TokenStream::new(&documents, &tokenizer).unwrap();
-    let lanes = stream.lanes(2 * tricks.len(), 4).unwrap();
+    let lanes = stream.lanes(2 * peers.len(), 4).unwrap();
     let mut past = Past::new(folder.path().to_owned(), &documents, &stream, &lanes);
-    let mut journal = Journal::create(folder.path().join("journal")).unwrap();
+    let path = folder.path().join("journal");
+    let mut journal = Journal::create(path.clone()).unwrap();
     let mut connections = Vec::new();
-    let mut peers = Vec::new();
-    for (rank, trick) in tricks.iter().enumerate() {
+    let mut threads = Vec::new();
+    for (rank, peer) in peers.into_iter().enumerate() {
         let (ours, theirs) = UnixStream::pair().unwrap();
         connections.push(Connection::new(ours, rank as u32));
-        let trick = trick.clone();
-        peers.push(std::thread::spawn(move || play(theirs, trick)));
+        threads.push(std::thread::spawn(move || peer(theirs)));
     }
+    let schedule = Schedule::new([7; 32], config.audit.first_steps, config.audit.one_in);
     let mut training = Training {
         started: Started {
             connections,
@@ -145,26 +164,72 @@ fn train(tricks: &[Option<(usize, Trick)>]) -> (Result<(), Stop>, Vec<String>) {
             environment: Environment::default(),
         },
         config: &config,
-        schedule: Schedule::new([7; 32], 1, 2),
+        answers: Answers::new(transport, schedule.for_phase("show"), &config.audit),
+        schedule,
         predict_patience: evaluation_patience(&config.run),
         loss: &mut PlainLoss,
         journal: &mut journal,
         events: &mut |_| {},
         probes: Vec::new(),
         blind: BlindWatch::default(),
+        snapshots: Snapshots::new(
+            [9; 32],
+            &config.audit,
+            folder.path().to_owned(),
+            folder.path().join("snapshots"),
+        ),
         live_params: 0,
         referee_time: Duration::ZERO,
         stream_time: Duration::ZERO,
     };
     let result = training
         .opened()
-        .and_then(|_| training.run(GEOMETRY, &stream, &mut past, &mut |_, _| Ok(())))
-        .and_then(|_| training.save_and_end());
-    let sent = peers
+        .and_then(|_| training.run(GEOMETRY, &stream, &mut past, &mut |_, _| Ok(())));
+    let transport = training.answers.figures();
+    let result = match result {
+        Ok(_) => training.save_and_end(),
+        Err(stop) => {
+            drop(training);
+            Err(stop)
+        }
+    };
+    journal.sync().unwrap();
+    let sent: Vec<Vec<String>> = threads
         .into_iter()
         .map(|peer| peer.join().unwrap())
-        .collect::<Vec<_>>();
-    (result, sent.into_iter().next().unwrap())
+        .collect();
+    Outcome {
+        result,
+        transport,
+        journal: std::fs::read_to_string(path).unwrap(),
+        sent: sent.into_iter().next().unwrap(),
+    }
+}
+
+/// One training with a peer for each trick; what the referee made of it, and what the first peer sent.
+fn train(tricks: &[Option<(usize, Trick)>]) -> (Result<(), Stop>, Vec<String>) {
+    train_with_snapshots(tricks, 0)
+}
+
+fn train_with_snapshots(
+    tricks: &[Option<(usize, Trick)>],
+    snapshots: u32,
+) -> (Result<(), Stop>, Vec<String>) {
+    let peers = tricks
+        .iter()
+        .map(|trick| {
+            let trick = trick.clone();
+            Box::new(move |stream| play(stream, trick)) as Peer
+        })
+        .collect();
+    let audit = Audit {
+        first_steps: 1,
+        one_in: 2,
+        snapshots,
+        ..Audit::default()
+    };
+    let outcome = train_with(peers, Transport::Full, audit, 8);
+    (outcome.result, outcome.sent)
 }
 
 /// The fault's rule; infrastructure, or no end at all, is a failure of the referee.
@@ -266,4 +331,25 @@ fn one_hostile_rank_of_three_ends_the_run() {
     let finished = json!({"kind": "finished", "batches": 1});
     let (result, _) = train(&[None, Some((stops, Trick::Say(finished))), None]);
     assert_eq!(rule_of("one returns", result), "prism:ranks-diverged");
+}
+
+#[test]
+fn who_says_saved_and_saved_nothing_has_no_weights() {
+    for tricks in [vec![None], vec![None, None]] {
+        let (result, sent) = train_with_snapshots(&tricks, 4);
+        assert_eq!(rule_of("no file", result), "prism:state");
+        assert_eq!(sent.last().unwrap(), "saved");
+    }
+    let (_, sent) = train_with_snapshots(&[None], 4);
+    let at = sent.iter().position(|frame| frame == "saved").unwrap();
+    let other = json!({"kind": "next", "step": 1});
+    for (trick, expected) in [
+        (Trick::Say(other), "prism:protocol"),
+        (Trick::Close, "prism:runtime-error"),
+        (Trick::Silence, "prism:budget-exceeded"),
+    ] {
+        let name = format!("{trick:?} in place of saved");
+        let (result, _) = train_with_snapshots(&[Some((at, trick))], 4);
+        assert_eq!(rule_of(&name, result), expected, "{name}");
+    }
 }

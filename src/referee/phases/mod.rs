@@ -1,15 +1,21 @@
-//! The three processes of a run, each fresh: the twin (never trained), the training, the held-out evaluation.
+//! The processes of a run, each fresh: the twin (never trained), the training, a shadow for each snapshot that is replayed,
+//! the held-out evaluation.
 
 pub mod heldout;
 #[cfg(test)]
+mod hostile_committer;
+#[cfg(test)]
 mod hostile_peer;
+mod probe;
 mod ranks;
 mod record;
+pub mod shadow;
 pub mod train;
 pub mod twin;
 
 use std::time::Duration;
 
+use self::probe::Prober;
 use super::connection::{Connection, Stop, unexpected};
 use super::journal::Journal;
 use super::loss::{Loss, row_q32};
@@ -90,6 +96,20 @@ fn check_cap(parameters: u64, max_parameters: u64) -> Result<(), Fault> {
     ))
 }
 
+/// The cap on what is saved, during training or at its end.
+pub fn check_saved(elements: u64, max_parameters: u64) -> Result<(), Fault> {
+    if elements <= max_parameters {
+        return Ok(());
+    }
+    Err(Fault::new(
+        "prism:param-cap",
+        format!(
+            "parameter cap: the saved weights have {elements} elements, expected at most {max_parameters}"
+        ),
+        "build a smaller model; what training adds to it counts too",
+    ))
+}
+
 /// `1,053,312`.
 fn thousands(number: u64) -> String {
     let digits = number.to_string();
@@ -115,6 +135,7 @@ fn evaluate(
     role: HeldoutRole,
     loss: &mut dyn Loss,
     patience: Patience,
+    prober: &mut Prober<'_>,
     scratch: &mut Prediction,
     journal: &mut Journal,
 ) -> Result<(), Stop> {
@@ -124,8 +145,7 @@ fn evaluate(
     let all = 0..geometry.batch_size;
     for index in 0..lanes.full_steps() + usize::from(lanes.has_partial_step()) {
         let batch = lanes.batch(index, all.clone());
-        let wait = patience.now();
-        step::predict(connection, vocab_size, &batch, loss, wait, scratch)?;
+        prober.predict(connection, geometry, index, &batch, loss, patience, scratch)?;
         let mut charge = step::charge_batch(&batch, &scratch.nats, vocab_size, stream);
         if index == 0 {
             let first =

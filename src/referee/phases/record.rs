@@ -61,8 +61,12 @@ impl<'a> Record<'a> {
         lanes: &Lanes<'_>,
     ) -> Result<OnlineRow, Stop> {
         let vocab_size = self.geometry.vocab_size;
-        let mut charge =
-            step::charge_batch(batch, &self.scored[rank].nats, vocab_size, self.stream);
+        let mut charge = step::charge_batch(
+            batch,
+            self.scored[rank].on_record(),
+            vocab_size,
+            self.stream,
+        );
         if charge.all.tokens > 0 {
             self.last_rate[rank] = charge.all.nats / f64::from(charge.all.tokens);
         }

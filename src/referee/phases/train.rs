@@ -1,37 +1,36 @@
 //! The training: batches go in one by one, predictions come out before the targets are shown, every loss is on record
 //! before the next thing happens.
 
+mod ending;
+mod opening;
+mod snapshot;
+mod step;
+
 use std::time::{Duration, Instant};
 
-use super::record::{Record, own_lanes};
-use super::twin::judge;
-use super::{check_cap, evaluation_patience, ranks, take_count};
+pub use opening::Opened;
+pub use snapshot::{Kept, Snapshots};
+
+use super::record::Record;
 use crate::config::Config;
-use crate::dataset::stream::{Batch, Lanes, TokenStream};
+use crate::dataset::stream::{Batch, TokenStream};
 use crate::referee::blind::BlindWatch;
-use crate::referee::causality::{Probe, Schedule};
+use crate::referee::causality::Schedule;
+use crate::referee::committed::Answers;
 use crate::referee::connection::{Stop, explain, unexpected};
 use crate::referee::events::Event;
 use crate::referee::handshake::Started;
 use crate::referee::journal::Journal;
 use crate::referee::loss::Loss;
-use crate::referee::measured::{CheckResult, Fault, ProbeResult};
+use crate::referee::measured::{CheckResult, ProbeResult};
 use crate::referee::past::Past;
 use crate::referee::patience::Patience;
 use crate::referee::shm::Geometry;
-use crate::referee::step::{self, Prediction};
+use crate::referee::step::Prediction;
 use crate::referee::wire::{FromReferee, FromRunner};
 
 /// Reason of a stream that ended because its time ran out.
 pub const WALL_CLOCK: &str = "wall_clock";
-
-/// What the submission asked for with `ctx.iter_train_batches`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Opened {
-    pub batch_size: u64,
-    pub seq_len: u64,
-    pub tokenizer: Option<String>,
-}
 
 /// The training process and the record of it.
 pub struct Training<'a> {
@@ -43,8 +42,10 @@ pub struct Training<'a> {
     pub loss: &'a mut dyn Loss,
     pub journal: &'a mut Journal,
     pub events: &'a mut dyn FnMut(Event),
+    pub answers: Answers,
     pub probes: Vec<ProbeResult>,
     pub blind: BlindWatch,
+    pub snapshots: Snapshots,
     /// Most elements in the tensors of a rank's live model so far.
     pub live_params: u64,
     /// Time that the training waited for us.
@@ -69,42 +70,6 @@ pub struct StreamEnd {
 pub type FirstBatch<'f> = dyn FnMut(&Batch, &Prediction) -> Result<(), Stop> + 'f;
 
 impl Training<'_> {
-    /// Waits until every rank asked for batches, all of the same shape.
-    pub fn opened(&mut self) -> Result<Opened, Stop> {
-        // Imports and set-up (data parallel wrappers, compilation) come before the first batch.
-        let all = Duration::from_secs(self.config.run.build_s + self.config.budget.grace_s);
-        let patience = Patience::new(all, all);
-        let mut opened: Option<Opened> = None;
-        for rank in 0..self.started.connections.len() {
-            let frame = self.receive(rank, patience.now(), "waiting for ctx.iter_train_batches")?;
-            let asked = match frame {
-                FromRunner::Open {
-                    batch_size,
-                    seq_len,
-                    tokenizer,
-                } => Opened {
-                    batch_size,
-                    seq_len,
-                    tokenizer,
-                },
-                FromRunner::Finished { .. } => return Err(no_learning().into()),
-                frame => return Err(unexpected(&frame, "open").into()),
-            };
-            if opened.as_ref().is_some_and(|opened| *opened != asked) {
-                return Err(Fault::new(
-                    "prism:geometry",
-                    format!("rank {rank} asked for another batch shape or tokenizer than rank 0"),
-                    "all ranks must call ctx.iter_train_batches with the same arguments",
-                )
-                .into());
-            }
-            opened = Some(asked);
-        }
-        opened.ok_or_else(|| {
-            Stop::infrastructure("a phase without a connection: a fault of the referee")
-        })
-    }
-
     /// Runs the stream to its end.
     pub fn run(
         &mut self,
@@ -116,6 +81,13 @@ impl Training<'_> {
         let ranks = self.started.connections.len();
         let lanes = stream.lanes(geometry.batch_size * ranks, geometry.seq_len)?;
         self.schedule = self.schedule.for_steps(lanes.full_steps());
+        self.answers.for_steps(lanes.full_steps());
+        let most = self
+            .config
+            .budget
+            .steps
+            .map_or(usize::MAX, |most| most as usize);
+        self.snapshots.draw(lanes.full_steps().min(most));
         let mut record = Record::new(geometry, stream, ranks);
         self.each(|connection| connection.attach(geometry))?;
         let budget = Duration::from_secs(self.config.budget.wall_clock_s);
@@ -182,69 +154,6 @@ impl Training<'_> {
         self.end_of(stopped_reason, geometry, &lanes, revealed_steps)
     }
 
-    /// What every rank says at the end of the stream.
-    fn end_of(
-        &mut self,
-        stopped_reason: &'static str,
-        geometry: Geometry,
-        lanes: &Lanes<'_>,
-        revealed_steps: usize,
-    ) -> Result<StreamEnd, Stop> {
-        self.predict_patience = evaluation_patience(&self.config.run);
-        let check = self.final_prediction(geometry, lanes, revealed_steps)?;
-        let ranks = match &check {
-            None => None,
-            Some((batch, rank0)) => ranks::agree(
-                &mut self.started.connections,
-                geometry.vocab_size,
-                batch,
-                rank0,
-                self.loss,
-                self.predict_patience,
-                self.config.audit.tolerance_nats,
-            )
-            .map_err(|stop| {
-                explain(
-                    stop,
-                    &self.started.running,
-                    "comparing the ranks on the last batch",
-                )
-            })?,
-        };
-        Ok(StreamEnd {
-            stopped_reason,
-            revealed_steps,
-            check,
-            ranks,
-        })
-    }
-
-    /// Has rank 0 save its weights, then ends all ranks.
-    pub fn save_and_end(mut self) -> Result<(), Stop> {
-        let save = FromReferee::Save {
-            path: "weights.safetensors",
-        };
-        for rank in 0..self.started.connections.len() {
-            self.count_live(rank)?;
-        }
-        let asked = self
-            .started
-            .connections
-            .first_mut()
-            .map_or(Ok(()), |rank| rank.send(&save));
-        asked.map_err(|stop| explain(stop, &self.started.running, "saving the weights"))?;
-        let frame = self.receive(0, Duration::from_secs(300), "saving the weights")?;
-        if !matches!(frame, FromRunner::Saved { .. }) {
-            return Err(unexpected(&frame, "saved").into());
-        }
-        for connection in &mut self.started.connections {
-            // A rank that is gone already needs no end.
-            let _ = connection.send(&FromReferee::End { reason: "done" });
-        }
-        self.started.running.finish(Duration::from_secs(20));
-        Ok(())
-    }
-
     fn receive(
         &mut self,
         rank: usize,
@@ -265,229 +174,4 @@ impl Training<'_> {
         }
         Ok(())
     }
-
-    /// Gets every rank's prediction of a step, probes included, and puts its losses on record.
-    fn predict_step(
-        &mut self,
-        index: usize,
-        geometry: Geometry,
-        lanes: &Lanes<'_>,
-        record: &mut Record<'_>,
-        first_batch: &mut FirstBatch<'_>,
-    ) -> Result<Vec<Batch>, Stop> {
-        record.paused = Duration::ZERO;
-        let ranks = self.started.connections.len();
-        let batches: Vec<Batch> = (0..ranks)
-            .map(|rank| lanes.batch(index, own_lanes(geometry, rank)))
-            .collect();
-        let probes: Vec<Option<Probe>> = batches
-            .iter()
-            .enumerate()
-            .map(|(rank, batch)| self.schedule.probe(index as u32, rank as u32, batch))
-            .collect();
-        // Two rounds: in the first, ranks whose probe comes before the scored batch get the probe.
-        for round in 0..2 {
-            let turn = |probe: &Option<Probe>| match probe {
-                None => (round == 0).then_some(false),
-                Some(probe) => Some((round == 0) == probe.before),
-            };
-            for (rank, probe) in probes.iter().enumerate() {
-                let ids = match (turn(probe), probe) {
-                    (None, _) => continue,
-                    (Some(true), Some(probe)) => &probe.batch.ids,
-                    _ => &batches[rank].ids,
-                };
-                let asked = self.started.connections[rank].ask_prediction(ids);
-                asked.map_err(|stop| explain(stop, &self.started.running, "predicting a batch"))?;
-            }
-            for (rank, probe) in probes.iter().enumerate() {
-                let Some(is_probe) = turn(probe) else {
-                    continue;
-                };
-                let targets;
-                let (targets, into) = match probe {
-                    Some(probe) if is_probe => {
-                        targets = step::targets_of(probe, &batches[rank]);
-                        (&targets, &mut record.probed[rank])
-                    }
-                    _ => (&batches[rank].targets, &mut record.scored[rank]),
-                };
-                let connection = &mut self.started.connections[rank];
-                connection
-                    .take_prediction(self.predict_patience.now(), &mut into.logits)
-                    .map_err(|stop| explain(stop, &self.started.running, "predicting a batch"))?;
-                let ours = Instant::now();
-                self.loss
-                    .token_nats(&into.logits, geometry.vocab_size, targets, &mut into.nats)
-                    .map_err(|error| {
-                        Stop::infrastructure(format!("computing the loss: {error}"))
-                    })?;
-                self.referee_time += ours.elapsed();
-            }
-        }
-        let ours = Instant::now();
-        for (rank, batch) in batches.iter().enumerate() {
-            if let Some(probe) = &probes[rank] {
-                let (scored, probed) = (&record.scored[rank], &record.probed[rank]);
-                let result = judge(
-                    probe,
-                    self.config,
-                    "train",
-                    index as u32,
-                    rank as u32,
-                    geometry,
-                    scored,
-                    probed,
-                )?;
-                self.probes.push(result);
-            }
-            let row = record.row(index, rank, batch, lanes)?;
-            let first_sight = probes[rank].as_ref().filter(|probe| probe.before);
-            self.blind.see(
-                batch,
-                &record.scored[rank].nats,
-                &record.reference_nats,
-                geometry.vocab_size,
-                first_sight.and_then(|probe| probe.cuts.as_deref()),
-            );
-            self.journal
-                .append(&row)
-                .map_err(Stop::io("the loss stream"))?;
-        }
-        self.referee_time += ours.elapsed();
-        for (rank, probe) in probes.iter().enumerate() {
-            if probe.is_some() {
-                self.count_live(rank)?;
-            }
-        }
-        if index == 0 {
-            let paused = Instant::now();
-            // Nothing trains while the twin has its turn, which its author can draw out.
-            if !self.started.running.pause() {
-                return Err(super::too_many_processes().into());
-            }
-            first_batch(&batches[0], &record.scored[0])?;
-            self.started.running.resume();
-            record.paused = paused.elapsed();
-        }
-        Ok(batches)
-    }
-
-    /// Counts the tensors of a rank's model as it is now: what was added since build_model counts, too.
-    fn count_live(&mut self, rank: usize) -> Result<(), Stop> {
-        let doing = "counting the live model's tensors";
-        let connection = &mut self.started.connections[rank];
-        let counted = connection
-            .send(&FromReferee::Census)
-            .and_then(|()| take_count(connection, self.predict_patience.now()))
-            .map_err(|stop| explain(stop, &self.started.running, doing))?;
-        self.live_params = self.live_params.max(counted);
-        Ok(check_cap(counted, self.config.contest.max_parameters)?)
-    }
-
-    fn reveal(&mut self, batches: &[Batch], index: usize, bytes: u64) -> Result<(), Stop> {
-        for (connection, batch) in self.started.connections.iter_mut().zip(batches) {
-            connection
-                .reveal(batch, index as u64, bytes)
-                .map_err(|stop| explain(stop, &self.started.running, "showing a batch"))?;
-        }
-        Ok(())
-    }
-
-    /// Whether every rank wants the next batch (or every rank has returned).
-    fn next(&mut self, index: usize, patience: Duration) -> Result<bool, Stop> {
-        let mut wanting = 0;
-        let ranks = self.started.connections.len();
-        let deadline = Instant::now() + patience;
-        for rank in 0..ranks {
-            let left = deadline.saturating_duration_since(Instant::now());
-            match self.receive(rank, left, "training on a batch")? {
-                FromRunner::Next { step } if step == index as u64 => wanting += 1,
-                FromRunner::Finished { .. } => {}
-                frame => return Err(unexpected(&frame, "next").into()),
-            }
-        }
-        if wanting > 0 && wanting < ranks {
-            return Err(Fault::new(
-                "prism:ranks-diverged",
-                format!("{wanting} of {ranks} ranks asked for another batch, the others returned"),
-                "all ranks must take the same number of batches",
-            )
-            .into());
-        }
-        Ok(wanting > 0)
-    }
-
-    /// Text that a submission did not come to is charged at its last rate or the uniform rate, whichever is more, whether
-    /// it returned or its time ran out: who stalls cannot be told from who is slow, and stopping never pays.
-    fn charge_the_rest(
-        &mut self,
-        index: usize,
-        lanes: &Lanes<'_>,
-        record: &mut Record<'_>,
-    ) -> Result<(), Stop> {
-        for rank in 0..self.started.connections.len() {
-            let (tokens, bytes) = lanes.left_after(index, own_lanes(record.geometry, rank));
-            for row in record.rows_left(index, rank, tokens, bytes)? {
-                self.journal
-                    .append(&row)
-                    .map_err(Stop::io("the loss stream"))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// What the trained process says of the last batch it was trained on: the saved weights must say the same.
-    fn final_prediction(
-        &mut self,
-        geometry: Geometry,
-        lanes: &Lanes<'_>,
-        revealed_steps: usize,
-    ) -> Result<Option<(Batch, Prediction)>, Stop> {
-        let Some(last) = revealed_steps.checked_sub(1) else {
-            return Ok(None);
-        };
-        let batch = lanes.batch(last, own_lanes(geometry, 0));
-        let mut prediction = Prediction::default();
-        let patience = self.predict_patience.now();
-        let connection = &mut self.started.connections[0];
-        step::predict(
-            connection,
-            geometry.vocab_size,
-            &batch,
-            self.loss,
-            patience,
-            &mut prediction,
-        )
-        .map_err(|stop| {
-            explain(
-                stop,
-                &self.started.running,
-                "predicting the last batch again",
-            )
-        })?;
-        Ok(Some((batch, prediction)))
-    }
-
-    fn report(&mut self, record: &Record<'_>, elapsed: Duration) {
-        let bpb = if record.bytes == 0 {
-            0.0
-        } else {
-            record.nats / std::f64::consts::LN_2 / record.bytes as f64
-        };
-        (self.events)(Event::Progress {
-            bytes: record.bytes,
-            total_bytes: record.stream.text_bytes,
-            bpb,
-            elapsed_s: elapsed.as_secs_f64(),
-        });
-    }
-}
-
-fn no_learning() -> Fault {
-    Fault::new(
-        "prism:no-learning",
-        "train(ctx) returned without asking for a batch",
-        "loop over ctx.iter_train_batches(model, batch_size=…, seq_len=…) and train on each batch",
-    )
 }

@@ -5,17 +5,17 @@
 
 use std::time::Duration;
 
+use super::probe::Prober;
 use super::{check_cap, evaluate, evaluation_patience, heldout_geometry, take_built};
 use crate::config::Config;
 use crate::dataset::stream::{Batch, TokenStream};
 use crate::families::structure::Structure;
-use crate::referee::causality::{Probe, Schedule};
+use crate::referee::causality::Schedule;
 use crate::referee::connection::{Connection, Stop};
 use crate::referee::handshake::Started;
 use crate::referee::journal::Journal;
 use crate::referee::loss::Loss;
 use crate::referee::measured::{Fault, ProbeResult};
-use crate::referee::patience::Patience;
 use crate::referee::shm::Geometry;
 use crate::referee::step::{self, Prediction};
 use crate::referee::structure;
@@ -64,26 +64,26 @@ impl Twin {
         let geometry = heldout_geometry(&config.contest);
         let lanes = open.lanes(geometry.batch_size, geometry.seq_len)?;
         let steps = lanes.full_steps().min(config.audit.first_steps as usize);
+        let mut prober = Prober::new(config, "twin", schedule);
         let connection = only(&mut self.started)?;
         let doing = "predicting public text before training";
         let result = (|| {
             let patience = evaluation_patience(&config.run);
             connection.attach(geometry)?;
-            let mut results = Vec::new();
+            let mut scratch = Prediction::default();
             for index in 0..steps {
                 let batch = lanes.batch(index, 0..geometry.batch_size);
-                results.extend(probe_once(
+                prober.predict(
                     connection,
-                    config,
-                    patience,
-                    schedule,
-                    index as u32,
-                    &batch,
                     geometry,
+                    index,
+                    &batch,
                     loss,
-                )?);
+                    patience,
+                    &mut scratch,
+                )?;
             }
-            Ok(results)
+            Ok(prober.results)
         })();
         result.map_err(|stop| super::super::connection::explain(stop, &self.started.running, doing))
     }
@@ -140,6 +140,7 @@ impl Twin {
             HeldoutRole::Twin,
             loss,
             patience,
+            &mut Prober::off(config),
             &mut scratch,
             journal,
         )
@@ -167,103 +168,6 @@ impl Twin {
         }
         self.started.running.finish(Duration::from_secs(5));
     }
-}
-
-/// One scored prediction and one probe of it, in the schedule's order.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "one call of one purpose; a struct would only rename them"
-)]
-fn probe_once(
-    connection: &mut Connection,
-    config: &Config,
-    patience: Patience,
-    schedule: &Schedule,
-    index: u32,
-    batch: &Batch,
-    geometry: Geometry,
-    loss: &mut dyn Loss,
-) -> Result<Option<ProbeResult>, Stop> {
-    let Some(probe) = schedule.probe(index, 0, batch) else {
-        return Ok(None);
-    };
-    let mut scored = Prediction::default();
-    let mut probed = Prediction::default();
-    let vocab_size = geometry.vocab_size;
-    let targets = step::targets_of(&probe, batch);
-    let asked = Batch {
-        targets,
-        ..probe.batch.clone()
-    };
-    for turn in 0..2 {
-        if (turn == 0) == probe.before {
-            step::predict(
-                connection,
-                vocab_size,
-                &asked,
-                loss,
-                patience.now(),
-                &mut probed,
-            )?;
-        } else {
-            step::predict(
-                connection,
-                vocab_size,
-                batch,
-                loss,
-                patience.now(),
-                &mut scored,
-            )?;
-        }
-    }
-    let result = judge(&probe, config, "twin", index, 0, geometry, &scored, &probed)?;
-    Ok(Some(result))
-}
-
-/// A probe's figures, or the fault if they differ.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "one call of one purpose; a struct would only rename them"
-)]
-pub fn judge(
-    probe: &Probe,
-    config: &Config,
-    phase: &str,
-    step: u32,
-    rank: u32,
-    geometry: Geometry,
-    scored: &Prediction,
-    probed: &Prediction,
-) -> Result<ProbeResult, Stop> {
-    let (difference, compared) = step::compare(probe, geometry.vocab_size, scored, probed);
-    let result = ProbeResult {
-        phase: phase.to_owned(),
-        step,
-        rank,
-        cuts: probe
-            .cuts
-            .as_ref()
-            .map(|cuts| cuts.iter().map(|&cut| cut as u32).collect()),
-        largest_difference_nats: difference,
-        compared_positions: compared,
-    };
-    if difference <= config.audit.tolerance_nats {
-        return Ok(result);
-    }
-    let what = match probe.cuts {
-        Some(_) => "predictions changed when only later tokens, other rows and the rows' order did",
-        None => "the same batch twice gave different predictions",
-    };
-    Err(Fault::new(
-        "prism:non-causal",
-        format!(
-            "{phase} step {step}: {what}: by {difference:.6} nats, expected at most {}",
-            config.audit.tolerance_nats
-        ),
-        "a prediction must depend on the weights and on earlier tokens of its own row only: mask attention, pad \
-         convolutions on the left, keep no state between calls, mix no rows",
-    )
-    .into())
 }
 
 /// The twin's one connection.

@@ -39,6 +39,9 @@ pub const ESCAPES: &[(&str, &str)] = &[
     ("write_text", "prism:no-filesystem"),
     ("write_bytes", "prism:no-filesystem"),
     ("FileHandler", "prism:no-filesystem"),
+    // of a logger: each has a stream, which has a file
+    ("handlers", "prism:no-filesystem"),
+    ("cffi", "prism:no-ffi"),
     ("ctypes", "prism:no-ffi"),
     ("load_library", "prism:no-ffi"),
     ("importlib", "prism:no-dynamic-import"),
@@ -96,7 +99,7 @@ pub const DEFINABLE_SPECIAL: &[&str] = &[
 pub const PRIVATE_ESCAPES: &[&str] = &[
     "_evaluate", "_eval_type", "_exec_with_source", "_getframe", "_get_iterator", "_new_shared", "_new_using_fd_cpu",
     "_new_using_filename_cpu", "_set_from_file", "_share_fd_cpu_", "_share_filename_cpu_", "_write_file",
-    "_new_with_file", "_code", "_graph",
+    "_new_with_file", "_code", "_graph", "_module",
 ];
 
 /// Private names of torch that are part of everyday use.

@@ -32,6 +32,8 @@ pub fn judge_name(walk: &RuleWalk<'_, '_>, name: &str, on_self: bool) -> Option<
     }
     if is_special(name) {
         return match name {
+            // an object that is initialised again can become another: a file, for one
+            "__init__" | "__new__" => Some("prism:no-attribute-escape"),
             _ if READABLE_SPECIAL.contains(&name) => None,
             "__builtins__" | "__class__" | "__dict__" | "__globals__" | "__mro__"
             | "__subclasses__" => Some("prism:no-dynamic-code"),
@@ -72,8 +74,44 @@ pub fn check_access<'a>(walk: &mut RuleWalk<'_, 'a>, node: &'a ExprAttribute) {
         return;
     }
     let on_self = is_self(&node.value);
+    if matches!(name, "__init__" | "__new__") && is_of_a_class(walk, &node.value) {
+        return;
+    }
     if let Some(rule) = judge_name(walk, name, on_self) {
         walk.reject(rule, at, "Attribute", &format!("attribute {name}"));
+    }
+}
+
+/// Whether an expression is a class by its looks: `super()`, a part of a library, or a name that only a `class` or an
+/// import binds.
+fn is_of_a_class<'a>(walk: &RuleWalk<'_, 'a>, base: &'a Expr) -> bool {
+    let origins = walk.origins(base);
+    match base {
+        Expr::Call(call) => matches!(&*call.func, Expr::Name(name) if name.id.as_str() == "super"),
+        Expr::Attribute(node) => {
+            let is_object = |origin: &Origin| matches!(origin, Origin::Object(_));
+            let is_own = |origin: &Origin| matches!(origin, Origin::Own(_));
+            origins.iter().all(is_object) || walk.origins(&node.value).iter().all(is_own)
+        }
+        Expr::Name(name) => {
+            let is_known =
+                |origin: &Origin| matches!(origin, Origin::Object(_) | Origin::Builtin(_));
+            let is_class = |binding: Binding<'_>| {
+                matches!(
+                    binding,
+                    Binding::Class | Binding::Import { .. } | Binding::ImportFrom { .. }
+                )
+            };
+            let by_name = walk.file.scopes.lookup(walk.scope(), &name.id);
+            by_name.map_or_else(
+                || origins.iter().all(is_known),
+                |(_, record)| {
+                    record.count == record.bounds.len()
+                        && record.bounds.iter().all(|bound| is_class(bound.binding))
+                },
+            )
+        }
+        _ => false,
     }
 }
 
@@ -103,6 +141,7 @@ pub fn settle_parent_setattr<'a>(walk: &mut RuleWalk<'_, 'a>, call: &'a ExprCall
         (Expr::Call(parent), [name, ..]) if is_bare_super(parent) => name,
         (Expr::Name(_), [Expr::Name(first), name, ..])
             if first.id.as_str() == "self"
+                && is_parameter(walk, "self", 0)
                 && walk.origins(&function.value) == [Origin::Builtin("object".to_owned())] =>
         {
             name
@@ -114,19 +153,29 @@ pub fn settle_parent_setattr<'a>(walk: &mut RuleWalk<'_, 'a>, call: &'a ExprCall
             Constant::Str(name) => !is_special(name) && judge_name(walk, name, true).is_none(),
             _ => false,
         },
-        Expr::Name(_) => walk
-            .file
-            .scopes
-            .scopes
-            .get(walk.scope())
-            .is_some_and(|scope| {
+        // the name that the method itself was called with
+        Expr::Name(name) => {
+            let scope = walk.file.scopes.scopes.get(walk.scope());
+            scope.is_some_and(|scope| {
                 scope.kind == ScopeKind::Function && scope.name == function.attr.as_str()
-            }),
+            }) && is_parameter(walk, &name.id, 1)
+        }
         _ => false,
     };
     if is_harmless {
         walk.settled.insert(address(function));
     }
+}
+
+/// Whether a name is the parameter at `position` of the function around here, and nothing else ever.
+fn is_parameter(walk: &RuleWalk<'_, '_>, name: &str, position: usize) -> bool {
+    let scope = walk.file.scopes.scopes.get(walk.scope());
+    let record = scope.and_then(|scope| scope.names.get(name));
+    record.is_some_and(|record| {
+        record.count == 1
+            && matches!(record.bounds.as_slice(), [bound]
+                if matches!(bound.binding, Binding::Parameter { position: at, .. } if at == position))
+    })
 }
 
 fn is_bare_super(call: &ExprCall) -> bool {
@@ -181,7 +230,26 @@ pub fn check_pattern<'a>(walk: &mut RuleWalk<'_, 'a>, pattern: &'a Pattern) {
     {
         walk.settle(&node.cls);
     }
+    let is_positional = !node.patterns.is_empty();
+    if is_positional && !is_matched_as_a_whole(&walk.origins(&node.cls)) {
+        let detail = "a class pattern with positions reads whatever attributes the class lists; name them, as in Point(x=x)";
+        walk.reject(
+            "prism:no-attribute-escape",
+            span(pattern),
+            "MatchClass",
+            detail,
+        );
+    }
     for name in &node.kwd_attrs {
+        if matches!(name.as_str(), "format" | "format_map") {
+            let detail = format!("pattern reads str.{}", name.as_str());
+            walk.reject(
+                "prism:no-dynamic-attr",
+                span(pattern),
+                "MatchClass",
+                &detail,
+            );
+        }
         if let Some(rule) = judge_name(walk, name, false) {
             walk.reject(
                 rule,
@@ -191,6 +259,14 @@ pub fn check_pattern<'a>(walk: &mut RuleWalk<'_, 'a>, pattern: &'a Pattern) {
             );
         }
     }
+}
+
+/// The builtins whose one position is the object itself.
+fn is_matched_as_a_whole(origins: &[Origin]) -> bool {
+    matches!(origins, [Origin::Builtin(name)] if matches!(
+        name.as_str(),
+        "bool" | "bytearray" | "bytes" | "dict" | "float" | "frozenset" | "int" | "list" | "set" | "str" | "tuple"
+    ))
 }
 
 /// Whether a name that begins with `prefix` could be one that is refused on any object.

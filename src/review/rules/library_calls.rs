@@ -6,13 +6,18 @@ use crate::review::parse::ast::{Constant, Expr, ExprCall, Keyword};
 use crate::review::parse::span;
 
 pub fn check<'a>(walk: &mut RuleWalk<'_, 'a>, call: &'a ExprCall) {
+    let origins = walk.origins(&call.func);
     // nn.Module.compile takes what torch.compile takes
+    let is_library = |origin: &Origin| matches!(origin, Origin::Object(_));
     if matches!(&*call.func, Expr::Attribute(method) if method.attr.as_str() == "compile")
-        && keyword(call, "backend").is_some()
+        && !origins.iter().all(is_library)
+        && (keyword(call, "backend").is_some()
+            || keyword(call, "options").is_some()
+            || has_unpacking(call))
     {
         check_compile(walk, call);
     }
-    for origin in walk.origins(&call.func) {
+    for origin in origins {
         let Origin::Object(path) = origin else {
             continue;
         };
@@ -25,7 +30,10 @@ pub fn check<'a>(walk: &mut RuleWalk<'_, 'a>, call: &'a ExprCall) {
                 walk.settle(&call.func);
                 check_save(walk, call);
             }
-            "torch.compile" => check_compile(walk, call),
+            "torch.compile" => {
+                walk.settle(&call.func);
+                check_compile(walk, call);
+            }
             "torch.distributed.init_process_group" => {
                 walk.settle(&call.func);
                 check_process_group(walk, call);
@@ -69,6 +77,15 @@ pub fn check<'a>(walk: &mut RuleWalk<'_, 'a>, call: &'a ExprCall) {
                 check_replace(walk, call);
             }
             _ => {}
+        }
+    }
+}
+
+/// `@torch.compile` without arguments.
+pub fn settle_decorators<'a>(walk: &mut RuleWalk<'_, 'a>, decorators: &'a [Expr]) {
+    for decorator in decorators {
+        if walk.origins(decorator) == [Origin::Object("torch.compile".to_owned())] {
+            walk.settle(decorator);
         }
     }
 }
@@ -138,6 +155,29 @@ fn check_save<'a>(walk: &mut RuleWalk<'_, 'a>, call: &'a ExprCall) {
     }
 }
 
+/// Options of torch.compile that choose among kernels; others name compilers and files.
+const COMPILE_OPTIONS: [&str; 7] = [
+    "coordinate_descent_tuning",
+    "epilogue_fusion",
+    "fallback_random",
+    "max_autotune",
+    "max_autotune_gemm",
+    "shape_padding",
+    "triton.cudagraphs",
+];
+
+fn are_known_options(options: &Expr) -> bool {
+    let is_known = |key: &Option<Expr>| {
+        matches!(key, Some(Expr::Constant(constant))
+            if matches!(&constant.value, Constant::Str(name) if COMPILE_OPTIONS.contains(&name.as_str())))
+    };
+    match options {
+        Expr::Constant(constant) => constant.value == Constant::None,
+        Expr::Dict(dict) => dict.keys.iter().all(is_known),
+        _ => false,
+    }
+}
+
 /// A backend of one's own would receive and could rewrite the generated code.
 fn check_compile<'a>(walk: &mut RuleWalk<'_, 'a>, call: &'a ExprCall) {
     let is_known = keyword(call, "backend").is_none_or(|keyword| {
@@ -152,6 +192,15 @@ fn check_compile<'a>(walk: &mut RuleWalk<'_, 'a>, call: &'a ExprCall) {
             "Call",
             "torch.compile with a backend of its own",
         );
+    }
+    if let Some(options) = keyword(call, "options")
+        && !are_known_options(&options.value)
+    {
+        let detail = format!(
+            "options of torch.compile other than {}",
+            COMPILE_OPTIONS.join(", ")
+        );
+        walk.reject("prism:no-torch-escape", span(options), "keyword", &detail);
     }
 }
 

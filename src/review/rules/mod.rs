@@ -4,6 +4,7 @@ mod attribute_names;
 mod attributes;
 mod builtin_calls;
 mod contract;
+mod enums;
 mod format_strings;
 mod imports;
 mod library_calls;
@@ -137,6 +138,11 @@ impl<'a> Visitor<'a> for RuleWalk<'_, 'a> {
         match statement {
             Stmt::Import(node) => imports::check_import(self, node),
             Stmt::ImportFrom(node) => imports::check_import_from(self, node),
+            Stmt::FunctionDef(node) => library_calls::settle_decorators(self, &node.decorator_list),
+            Stmt::ClassDef(node) => {
+                library_calls::settle_decorators(self, &node.decorator_list);
+                enums::check_class(self, node);
+            }
             Stmt::Assign(node) => {
                 let targets: Vec<&Expr> = node.targets.iter().collect();
                 modules::settle_aliases(self, &targets, &node.value);
@@ -165,6 +171,7 @@ impl<'a> Visitor<'a> for RuleWalk<'_, 'a> {
                 builtin_calls::check_call(self, expression, call);
                 attributes::settle_parent_setattr(self, call);
                 library_calls::check(self, call);
+                enums::check_call(self, call);
             }
             Expr::Compare(node) => {
                 modules::settle_identity_tests(self, node);

@@ -20,9 +20,16 @@ const SETTINGS: [&str; 8] = [
     "torch.backends.mkldnn.enabled",
 ];
 
-/// Objects that may only be called, with arguments that are checked at the call; `abc.ABCMeta` only as a metaclass.
-const CALL_ONLY: [(&str, &str); 8] = [
+/// Objects that may only be called, with arguments that are checked at the call; `abc.ABCMeta` only as a metaclass, the
+/// classes of `enum` also as bases, `torch.compile` also as a decorator.
+const CALL_ONLY: [(&str, &str); 14] = [
     ("abc.ABCMeta", "prism:unsupported-syntax"),
+    ("enum.Enum", "prism:special-method"),
+    ("enum.Flag", "prism:special-method"),
+    ("enum.IntEnum", "prism:special-method"),
+    ("enum.IntFlag", "prism:special-method"),
+    ("enum.StrEnum", "prism:special-method"),
+    ("torch.compile", "prism:no-torch-escape"),
     ("types.SimpleNamespace", "prism:no-dynamic-attr"),
     ("torch.load", "prism:no-deserialization"),
     ("torch.save", "prism:no-filesystem"),

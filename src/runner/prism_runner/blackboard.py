@@ -1,4 +1,4 @@
-"""The shared memory that the referee creates: token ids and targets come in, logits go out."""
+"""The shared memory that the referee creates: token ids and targets come in, logits and losses go out."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ _frombuffer = torch.frombuffer
 
 @dataclass(frozen=True)
 class Blackboard:
-    """Views on one mapping: `ids`, `targets` int32 [batch, seq], `logits` float32 [batch, seq,
-    vocab].
+    """Views on one mapping: `ids`, `targets` int32 [batch, seq], `nats` float64 [batch, seq],
+    `logits` float32 [batch, seq, vocab].
     """
 
     ids: torch.Tensor
     targets: torch.Tensor
+    nats: torch.Tensor
     logits: torch.Tensor
 
     def ids_for(self, device: torch.device) -> torch.Tensor:
@@ -52,6 +53,7 @@ def attach(frame: dict[str, Any], fd: int) -> Blackboard:
         return Blackboard(
             ids=view(torch.int32, frame["ids_offset"], batch, seq),
             targets=view(torch.int32, frame["targets_offset"], batch, seq),
+            nats=view(torch.float64, frame["nats_offset"], batch, seq),
             logits=view(torch.float32, frame["logits_offset"], batch, seq, vocab),
         )
     except (KeyError, TypeError, ValueError, OSError, RuntimeError) as error:

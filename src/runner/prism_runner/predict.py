@@ -45,7 +45,7 @@ def device_of(model: nn.Module, default: str) -> torch.device:
 
 def logits_of(output: Any) -> torch.Tensor:
     """The logits in what forward returned: a tensor, the first of a tuple or list, or an object's
-    `.logits`.
+    `.logits`. Its graph, if it has one, is still attached.
     """
     if isinstance(output, (tuple, list)) and output:
         output = output[0]
@@ -56,23 +56,31 @@ def logits_of(output: Any) -> torch.Tensor:
             "forward must return a tensor of logits, a tuple that starts with it, or an object "
             f"with .logits; got {type(output).__name__}"
         )
+    return output
+
+
+def plain(logits: torch.Tensor) -> torch.Tensor:
+    """The same values as an ordinary tensor without a graph."""
     with _DisableTorchFunction():
-        return output.detach().as_subclass(_Tensor)
+        return logits.detach().as_subclass(_Tensor)
 
 
-def run_forward(model: nn.Module, ids: torch.Tensor, numerics: seeds.Numerics) -> torch.Tensor:
+def run_forward(
+    model: nn.Module, ids: torch.Tensor, numerics: seeds.Numerics, gradients: bool = False
+) -> torch.Tensor:
     """Logits of `model` for `ids` (int64 [batch, seq], a copy that forward may change), of whatever
-    shape it returns.
+    shape it returns; with `gradients` as forward left them, graph included.
 
     The train/eval mode of every submodule, the random states and the numeric settings are put back.
     """
     model = unwrap(model)
     modes = [(module, module.training) for module in model.modules()]
     was_training = model.training
-    with seeds.undisturbed(ids.device, numerics):
+    with seeds.undisturbed(ids.device, numerics, gradients):
         model.eval()
         try:
-            return logits_of(model(ids))
+            logits = logits_of(model(ids))
+            return logits if gradients else plain(logits)
         finally:
             # train() first: a model that overrides it (merged adapters, say) must see both switches
             if was_training:

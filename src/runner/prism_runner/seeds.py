@@ -14,7 +14,7 @@ _manual_seed = torch.manual_seed
 _get_rng_state = torch.get_rng_state
 _set_rng_state = torch.set_rng_state
 _autocast = torch.autocast
-_no_grad = torch.no_grad
+_set_grad_enabled = torch.set_grad_enabled
 _get_default_dtype = torch.get_default_dtype
 _set_default_dtype = torch.set_default_dtype
 
@@ -69,9 +69,11 @@ class Numerics:
 
 
 @contextlib.contextmanager
-def undisturbed(device: torch.device, numerics: Numerics) -> Iterator[None]:
-    """Inside: no gradients, no autocast, the settings of `numerics`. Afterwards all is as before,
-    random states included.
+def undisturbed(
+    device: torch.device, numerics: Numerics, gradients: bool = False
+) -> Iterator[None]:
+    """Inside: gradients or none, no autocast, the settings of `numerics`. Afterwards all is as
+    before, random states included.
     """
     numpy = sys.modules.get("numpy")
     python_state = random.getstate()
@@ -81,7 +83,7 @@ def undisturbed(device: torch.device, numerics: Numerics) -> Iterator[None]:
     settings = Numerics()
     numerics.apply()
     try:
-        with _no_grad(), _autocast(device.type, enabled=False):
+        with _set_grad_enabled(gradients), _autocast(device.type, enabled=False):
             yield
     finally:
         settings.apply()

@@ -6,6 +6,7 @@ import gc
 import operator
 import os
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,7 +16,7 @@ from torch import nn
 
 from prism_challenge.evaluator.interface import PrismBatch, PrismContext
 
-from . import census, failure, past, predict, project, seeds, sources, structure, weights
+from . import census, commit, failure, past, predict, project, seeds, sources, structure, weights
 from .blackboard import Blackboard, attach
 from .reference_tokenizer import BpeTokenizer, ByteTokenizer, Shelf
 from .wire import Channel, ChannelClosed, ProtocolError
@@ -50,10 +51,14 @@ class Session:
         self._numerics = seeds.Numerics()
         self._blackboard: Blackboard | None = None
         self._model: nn.Module | None = None
+        self._committed: tuple[int, torch.Tensor] | None = None
+        self._single_forward = False
+        self._graphs: list[tuple[torch.Tensor, torch.Tensor]] = []
         self._opened = False
         self._batches = 0
         self._stage = "import"
         self._phase: str = plan["phase"]
+        self._commits: bool = plan["commit"]
 
         if self._ctx.device.startswith("cuda"):
             # NCCL and every tensor made on "cuda" take the current device: each rank has its own.
@@ -97,16 +102,27 @@ class Session:
         return past.documents(self._ctx.data_dir)
 
     def iter_train_batches(
-        self, model: nn.Module, batch_size: int, seq_len: int | None, tokenizer: object
+        self,
+        model: nn.Module,
+        batch_size: int,
+        seq_len: int | None,
+        tokenizer: object,
+        single_forward: bool,
     ) -> Iterator[PrismBatch]:
         """Checks the arguments now, opens the stream at the first `next()`."""
         if not isinstance(model, nn.Module):
             raise TypeError(
                 f"iter_train_batches needs a torch.nn.Module, got {type(model).__name__}"
             )
+        if single_forward and predict.unwrap(model) is not model:
+            raise ValueError(
+                "single_forward needs the module itself: a prediction does not run its wrapper "
+                f"{type(model).__name__}"
+            )
         rows = _size("batch_size", batch_size)
         cols = self._seq_len if seq_len is None else _size("seq_len", seq_len)
-        return self._stream(model, rows, cols, self._shelf.name_of(tokenizer))
+        name = self._shelf.name_of(tokenizer)
+        return self._stream(model, rows, cols, name, bool(single_forward))
 
     # Phases.
 
@@ -170,21 +186,18 @@ class Session:
         self._channel.send("finished", batches=self._batches)
 
     def _serve(self) -> NoReturn:
-        """Answers until `end`: predictions and, after training, the request to save."""
+        """Answers until `end`."""
         while True:
-            frame = self._receive()
-            if frame["kind"] == "save":
-                self._save(frame["path"])
-            else:
-                self._answer(frame)
+            self._answer(self._receive())
 
     def _stream(
-        self, model: nn.Module, rows: int, cols: int, tokenizer: str | None
+        self, model: nn.Module, rows: int, cols: int, tokenizer: str | None, single_forward: bool
     ) -> Iterator[PrismBatch]:
         if self._opened:
             return
         self._opened = True
         self._model = model
+        self._single_forward = single_forward
         try:
             self._channel.send("open", batch_size=rows, seq_len=cols, tokenizer=tokenizer)
             while True:
@@ -193,13 +206,16 @@ class Session:
                     return
                 if frame["kind"] == "reveal":
                     yield self._revealed(frame)
-                    self._channel.send("next", step=frame["step"])
+                    self._channel.send("next", step=frame["step"], weights=self._commitment())
                 else:
                     self._answer(frame)
         except ChannelClosed:  # here, not in run(): the submission could catch it
             failure.leave(1)
         except ProtocolError as error:
             failure.leave_with(f"protocol: {error}")
+        finally:
+            self._single_forward = False
+            self._graphs.clear()
 
     # Single frames.
 
@@ -214,8 +230,12 @@ class Session:
             self._blackboard = attach(frame, self._channel.take_fd())
         elif frame["kind"] == "predict":
             self._predict(frame)
+        elif frame["kind"] == "show":
+            self._show(frame["call"])
         elif frame["kind"] == "census":
             self._count()
+        elif frame["kind"] == "save":
+            self._save(frame["path"])
         else:
             raise ProtocolError(f"frame {frame['kind']!r} is not expected here")
 
@@ -232,22 +252,44 @@ class Session:
         board, model = self._blackboard, self._model
         if board is None or model is None:
             raise ProtocolError("predict before attach, or without a model")
+        self._committed = None
         if tuple(board.ids.shape) != (frame["rows"], frame["cols"]):
             raise ProtocolError(f"predict {frame['rows']} x {frame['cols']} was not attached")
         try:
             ids = board.ids_for(predict.device_of(model, self._ctx.device))
-            logits = predict.run_forward(model, ids, self._numerics)
+            logits = predict.run_forward(model, ids, self._numerics, self._single_forward)
+            if self._single_forward:
+                # which of two predictions is a probe's shows when a batch is revealed
+                self._graphs.append((board.ids.clone(), logits))
+                logits = predict.plain(logits)
             shape, dtype = list(logits.shape), str(logits.dtype).removeprefix("torch.")
             if shape == list(board.logits.shape):
-                board.logits.copy_(logits)
+                if frame["commit"]:
+                    # `ids` may have been changed by forward: the labels are the referee's
+                    board.nats.copy_(commit.losses(logits, board.ids_for(logits.device)))
+                    board.logits[:, -1].copy_(logits[:, -1])
+                    self._committed = (frame["call"], logits)
+                else:
+                    board.logits.copy_(logits)
         except BaseException as error:
             failure.report(self._channel, self._project_dir, "forward", error)
-        self._channel.send("predicted", call=frame["call"], shape=shape, dtype=dtype)
+        kind = "committed" if frame["commit"] else "predicted"
+        self._channel.send(kind, call=frame["call"], shape=shape, dtype=dtype)
+
+    def _show(self, call: int) -> None:
+        """All logits of the prediction whose losses were committed last."""
+        if self._blackboard is None or self._committed is None or self._committed[0] != call:
+            raise ProtocolError(f"show {call!r} without a commitment of that number")
+        logits = self._committed[1]
+        self._blackboard.logits.copy_(logits)
+        shape, dtype = list(logits.shape), str(logits.dtype).removeprefix("torch.")
+        self._channel.send("predicted", call=call, shape=shape, dtype=dtype)
 
     def _revealed(self, frame: dict[str, Any]) -> PrismBatch:
         board, model = self._blackboard, self._model
         if board is None or model is None:
             raise ProtocolError("reveal before attach")
+        self._committed = None
         self._batches += 1
         device = predict.device_of(model, self._ctx.device)
         metadata = {
@@ -255,7 +297,15 @@ class Session:
             "rank": self._ctx.rank,
             "bytes_charged": frame["bytes_charged"],
         }
-        return PrismBatch(board.ids_for(device), board.targets_for(device), metadata)
+        predicted = None
+        if self._single_forward:
+            graphs = [logits for ids, logits in self._graphs if torch.equal(ids, board.ids)]
+            if not graphs:
+                raise ProtocolError("reveal of a batch that was not predicted")
+            predicted = (model, graphs[-1])
+            self._graphs.clear()
+        tokens, targets = board.ids_for(device), board.targets_for(device)
+        return PrismBatch(tokens, targets, metadata, predicted)
 
     def _save(self, name: str) -> None:
         if self._model is None or self._ctx.artifacts_dir is None:
@@ -263,10 +313,24 @@ class Session:
         if name != os.path.basename(name) or name in ("", ".", ".."):
             raise ProtocolError(f"save to {name!r}, which is not a file name")
         try:
-            weights.save(self._model, os.path.join(self._ctx.artifacts_dir, name))
+            with self._undisturbed(self._model):
+                weights.save(self._model, os.path.join(self._ctx.artifacts_dir, name))
         except BaseException as error:
             failure.report(self._channel, self._project_dir, "save", error)
         self._channel.send("saved", path=name)
+
+    def _commitment(self) -> str | None:
+        """What fixes the weights that predict the next batch, where the referee wants it."""
+        if not self._commits or self._model is None:
+            return None
+        try:
+            with self._undisturbed(self._model):
+                return weights.digest(self._model)
+        except BaseException as error:
+            failure.report(self._channel, self._project_dir, "save", error)
+
+    def _undisturbed(self, model: nn.Module) -> AbstractContextManager[None]:
+        return seeds.undisturbed(predict.device_of(model, self._ctx.device), self._numerics)
 
     def _fresh_model(self) -> nn.Module:
         return self._build(self._ctx).to(self._ctx.device)

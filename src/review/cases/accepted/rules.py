@@ -745,3 +745,104 @@ def pick(x, y):
 
 def f(x, y):
     return x + y
+
+#: no-attribute-escape: __init__ of parents -> accepted
+from collections import OrderedDict
+
+import torch
+from torch import nn
+
+
+class Base(nn.Module):
+    def __init__(self, width):
+        nn.Module.__init__(self)
+        self.width = width
+
+
+class Both(Base, OrderedDict):
+    def __init__(self, width):
+        Base.__init__(self, width)
+        super(Base, self).__init__()
+        torch.nn.Module.__init__(self)
+        dict.__init__(self)
+
+    def __new__(cls, *arguments):
+        return super().__new__(cls)
+
+#: no-attribute-escape: patterns of builtins with a position -> accepted
+def kind(value):
+    match value:
+        case int(number) | float(number):
+            return number
+        case str(text):
+            return text
+        case [tuple(pair), dict(table)]:
+            return pair, table
+
+#: special-method: enumerations with members -> accepted
+import enum
+from enum import Enum, IntEnum
+
+
+class Kind(str, Enum):
+    ATTENTION = "attention"
+    SCAN = "scan"
+
+    @classmethod
+    def default(cls):
+        return cls.SCAN
+
+
+class Stage(IntEnum):
+    FIRST = enum.auto()
+
+
+class Sign(enum.Enum):
+    MINUS = -1
+    PAIR = (1, 2)
+
+
+Shape = Enum("Shape", ["ROUND", "SQUARE"], start=0)
+Other = IntEnum("Other", {"A": 1, "B": 2})
+More = Enum("More", [("A", 1), ("B", 2)])
+
+
+def is_kind(value):
+    return isinstance(value, Enum) or isinstance(value, (IntEnum, str)) or Kind("scan") is value
+
+#: no-torch-escape: torch.compile with options and as a decorator -> accepted
+import torch
+from torch import nn
+
+
+@torch.compile
+def f(x):
+    return x * 2
+
+
+@torch.compile(options={"max_autotune": True, "epilogue_fusion": False})
+def g(x):
+    return x * 2
+
+
+class Model(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.linear = nn.Linear(2, 2)
+        if config.compile:
+            self.linear.compile(mode="max-autotune", dynamic=False)
+
+
+fast = torch.compile(nn.Linear(2, 2), options=None)
+
+#: special-method: __setattr__ that passes its name on -> accepted
+class Watched:
+    def __setattr__(self, name, value):
+        if name == "width":
+            value = int(value)
+        super().__setattr__(name, value)
+
+
+class Frozen:
+    def __setattr__(self, key, value):
+        object.__setattr__(self, key, value)

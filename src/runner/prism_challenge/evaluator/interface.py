@@ -33,6 +33,26 @@ class PrismBatch:
     tokens: torch.Tensor
     targets: torch.Tensor | None = None
     metadata: dict[str, Any] | None = None
+    _predicted: tuple[torch.nn.Module, torch.Tensor] | None = field(
+        default=None, repr=False, compare=False
+    )
+
+    def logits(self, model: torch.nn.Module) -> torch.Tensor:
+        """The logits that `model` predicted this batch with, graph attached: a loss of them can be
+        run backward once, without another forward.
+
+        They are those of eval mode and float32, made before the batch was shown. `model` is the one
+        that was passed to `iter_train_batches(..., single_forward=True)`: RuntimeError without that,
+        ValueError for another model.
+        """
+        if self._predicted is None:
+            raise RuntimeError(
+                "this batch kept no logits: ask for ctx.iter_train_batches(..., single_forward=True)"
+            )
+        predictor, logits = self._predicted
+        if predictor is not model:
+            raise ValueError("this batch was predicted by the model that iter_train_batches got")
+        return logits
 
 
 @dataclass(frozen=True)
@@ -63,7 +83,12 @@ class _Run(Protocol):
     def build_model(self, ctx: PrismContext) -> torch.nn.Module: ...
 
     def iter_train_batches(
-        self, model: torch.nn.Module, batch_size: int, seq_len: int | None, tokenizer: object
+        self,
+        model: torch.nn.Module,
+        batch_size: int,
+        seq_len: int | None,
+        tokenizer: object,
+        single_forward: bool,
     ) -> Iterator[PrismBatch]: ...
 
     def past_documents(self) -> Iterator[str]: ...
@@ -127,15 +152,20 @@ class PrismContext:
         batch_size: int = 8,
         seq_len: int | None = None,
         tokenizer: str | ReferenceTokenizer | None = None,
+        single_forward: bool = False,
     ) -> Iterator[PrismBatch]:
         """Yields each batch once, after `model` has predicted it. One pass: a second call yields
         nothing.
 
         `seq_len` None means `sequence_length`. `tokenizer` is None (the submission's default), a
-        name such as "bytes", or what `reference_tokenizer` returned. Raises TypeError for a
-        tokenizer that is code, ValueError for an unknown name or a size below 1.
+        name such as "bytes", or what `reference_tokenizer` returned. With `single_forward` the
+        graph of each prediction is kept for `batch.logits(model)`. Raises TypeError for a tokenizer
+        that is code, ValueError for an unknown name, a size below 1, or a wrapper around the model
+        with `single_forward`.
         """
-        return self._live_run().iter_train_batches(model, batch_size, seq_len, tokenizer)
+        return self._live_run().iter_train_batches(
+            model, batch_size, seq_len, tokenizer, single_forward
+        )
 
     def past_documents(self) -> Iterator[str]:
         """Yields the texts that may be read now: the open sample, which is never scored, then every
