@@ -165,6 +165,7 @@ fn phases(subjects: &[Subject], rounds: usize) {
         let roles = prism::review::Roles {
             architecture: (&architecture.0, &architecture.1),
             training: (&training.0, &training.1),
+            contract: prism::bundle::ContractVersion::V2,
         };
         black_box(prism::review::fingerprints(&bundle.files, &roles));
     });

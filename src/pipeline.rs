@@ -9,8 +9,10 @@ mod examine;
 mod measure;
 mod preflight;
 mod publish;
+mod publish_v1;
 mod quarantine;
 mod seeds;
+mod v1_manifest;
 
 use std::sync::Arc;
 
@@ -30,6 +32,7 @@ pub use board::{Board, Ineligible};
 pub use examine::{ARCHIVE, review_of};
 pub use measure::referee_executable;
 pub use publish::{CORPUS_MANIFEST, LOG, MANIFEST};
+pub use publish_v1::{CHECKPOINTS, MANIFEST as MANIFEST_V1, METRICS};
 pub use seeds::again as seeds_again;
 
 use compare::{Corpus, Fault};
@@ -273,6 +276,7 @@ impl<'a> Pipeline<'a> {
                 }
             }
             Reading::Arrival(arrival) => {
+                let arrival = examine::as_archive(arrival)?;
                 if self.is_done(&arrival.submission_id) {
                     return Ok(Looked::Known);
                 }

@@ -126,11 +126,6 @@ pub enum BundleError {
         place: ManifestPlace,
         reason: String,
     },
-    /// A kind that only the earlier contract knows.
-    #[error(
-        "{path}: v1 kinds are not accepted here: got kind {got:?}, expected \"full\" or no kind"
-    )]
-    Kind { path: String, got: String },
     /// A script that is not in the archive.
     #[error("{role}: {path} is not in the archive, which holds {present}")]
     MissingEntrypoint {
@@ -173,7 +168,6 @@ impl BundleError {
             Self::Bomb { .. } => "prism:archive-bomb",
             Self::ContentTooLarge { .. } => "prism:artifact-size",
             Self::Manifest { .. } => "prism:manifest-invalid",
-            Self::Kind { .. } => "prism:manifest-kind",
             Self::MissingEntrypoint { .. } => "prism:contract-missing-entrypoint",
             Self::EntrypointNotPython { .. } => "prism:contract-entrypoint-suffix",
             Self::EmptyEntrypoint { .. } => "prism:contract-empty-entrypoint",
@@ -226,7 +220,6 @@ impl BundleError {
             Self::Manifest { .. } => {
                 "prism.yaml takes plain keys and values: kind, architecture_id, name, version, description, author, tokenizer, architecture, training."
             }
-            Self::Kind { .. } => "Remove the key, and bring both architecture.py and training.py.",
             Self::MissingEntrypoint { .. } => {
                 "Add the file, or name the right one in prism.yaml; paths are relative to the top of the archive and taken exactly."
             }

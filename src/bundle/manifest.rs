@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::contract::Kind;
 use super::error::{BundleError, ManifestPlace, shown};
 use super::manifest_guard;
 
@@ -15,10 +16,10 @@ const MAX_REASON_CHARACTERS: usize = 300;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Manifest {
-    /// `full`, or absent. The earlier contract had more kinds, which are not accepted here.
+    /// `full`, or absent; in the first contract also `architecture_only` and `training_for_arch`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// Family that the architecture belongs to, in the author's words.
+    /// Family that the architecture belongs to; with kind `training_for_arch`, the one that the training is for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub architecture_id: Option<String>,
     /// Title of the submission.
@@ -100,7 +101,7 @@ pub(super) fn find(files: &BTreeMap<String, Vec<u8>>) -> Result<Option<Source<'_
 /// Reads the manifest.
 ///
 /// # Errors
-/// [`BundleError::Manifest`] with line and column, or [`BundleError::Kind`].
+/// [`BundleError::Manifest`] with line and column.
 pub(super) fn read(source: &Source<'_>) -> Result<Manifest, BundleError> {
     let text = manifest_guard::check(source.bytes)
         .map_err(|refusal| refused(source.path, refusal.place, refusal.reason))?;
@@ -109,17 +110,24 @@ pub(super) fn read(source: &Source<'_>) -> Result<Manifest, BundleError> {
         refused(source.path, place, reason)
     })?;
     let manifest = manifest.unwrap_or_default();
-    match manifest.kind.as_deref() {
-        None | Some("full") => {}
-        Some(kind @ ("architecture_only" | "training_for_arch")) => {
-            return Err(BundleError::Kind {
-                path: source.path.to_owned(),
-                got: kind.to_owned(),
-            });
-        }
-        Some(kind) => {
-            let reason = format!("kind: got {}, expected \"full\"", shown(kind.as_bytes()));
-            return Err(refused(source.path, last_place_of(text, "kind"), reason));
+    if let Some(kind) = manifest.kind.as_deref()
+        && Kind::from_name(kind).is_none()
+    {
+        let reason = format!(
+            "kind: got {}, expected \"full\", \"architecture_only\" or \"training_for_arch\"",
+            shown(kind.as_bytes())
+        );
+        return Err(refused(source.path, last_place_of(text, "kind"), reason));
+    }
+    if manifest.kind.as_deref() == Some(Kind::TrainingForArch.name()) {
+        let id = manifest.architecture_id.as_deref().unwrap_or_default();
+        if !is_name(id) {
+            let reason = format!(
+                "architecture_id: got {}, kind training_for_arch needs the id of an architecture: at most {MAX_NAME_BYTES} letters, digits, dots, dashes and underscores",
+                shown(id.as_bytes())
+            );
+            let place = last_place_of(text, "architecture_id");
+            return Err(refused(source.path, place, reason));
         }
     }
     if let Some(tokenizer) = &manifest.tokenizer

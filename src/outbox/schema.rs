@@ -44,6 +44,9 @@ schemas! {
     CorpusProof "corpus_proof" "corpus_proof.schema.json";
     ArchitectureMetadata "architecture_metadata" "architecture_metadata.schema.json";
     ArchitectureGraph "architecture_graph" "architecture_graph.schema.json";
+    RunManifestV1 "prism_run_manifest.v1" "prism_run_manifest.v1.schema.json";
+    V1Metrics "prism_v1_metrics.v1" "prism_v1_metrics.v1.schema.json";
+    CheckpointMetadata "checkpoint_metadata.v1" "checkpoint_metadata.v1.schema.json";
 }
 
 /// Compiled once: an outbox has thousands of files of a kind.

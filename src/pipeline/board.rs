@@ -15,6 +15,7 @@ use crate::score::stream_digests::StreamDigests;
 use crate::score::ties;
 
 use super::publish::MANIFEST;
+use super::publish_v1;
 
 /// A manifest with its streams' figures is some tens of kilobytes.
 const MAX_MANIFEST_BYTES: u64 = 256 << 20;
@@ -82,7 +83,15 @@ pub fn rebuild(outbox: &Outbox) -> Result<Board, OutboxError> {
         if let Ok(streams) = serde_json::from_value::<StreamDigests>(streams) {
             digests.insert(status.submission_id.clone(), streams);
         }
-        match why_not_ranked(&manifest) {
+        let folder = outbox.submission(&status.submission_id);
+        let v1 = match publish_v1::why_not_ranked(&folder) {
+            Ok(why) => why,
+            Err(error) => {
+                unreadable.push(format!("{error} ({})", error.hint()));
+                continue;
+            }
+        };
+        match why_not_ranked(&manifest).or(v1) {
             None => rows.push(row),
             Some(why) => ineligible.push(Ineligible {
                 submission_id: row.submission_id,

@@ -4,13 +4,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
 use super::board;
-use super::examine::{ARCHIVE, Comparison, Examined};
+use super::examine::{ARCHIVE, Comparison, Examined, roles};
 use crate::bundle::{self, Limits};
 use crate::config::Config;
 use crate::duplicates::{self, DuplicatePolicy, Earlier, INDEX_FILE, Index, Newcomer, Thresholds};
 use crate::outbox::status::{State, Status};
 use crate::outbox::{Outbox, OutboxError};
-use crate::review::{self, Fingerprints, Roles};
+use crate::review::{self, Fingerprints};
 
 /// The accepted submissions, looked up only when there is something to compare.
 pub struct Corpus<'a> {
@@ -122,9 +122,5 @@ fn earlier(status: &Status) -> Earlier {
 fn fingerprints_of(outbox: &Outbox, limits: &Limits, id: &str) -> Option<Fingerprints> {
     let bytes = std::fs::read(outbox.submission(id).join(ARCHIVE)).ok()?;
     let bundle = bundle::open(&bytes, limits).ok()?;
-    let roles = Roles {
-        architecture: (&bundle.architecture.path, &bundle.architecture.symbol),
-        training: (&bundle.training.path, &bundle.training.symbol),
-    };
-    review::fingerprints(&bundle.files, &roles)
+    review::fingerprints(&bundle.files, &roles(&bundle))
 }

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use super::examine::ARCHIVE;
 use super::{preflight, publish, seeds};
-use crate::bundle::{self, Bundle};
+use crate::bundle::{self, Bundle, ContractVersion};
 use crate::config::{Config, Order};
 use crate::digest;
 use crate::outbox::status::{Reason, State, Status, Verdict};
@@ -16,7 +16,7 @@ use crate::outbox::{Outbox, OutboxError, secret};
 use crate::progress::RunProgress;
 use crate::referee::events::Event;
 use crate::referee::measured::Measured;
-use crate::referee::plan::RunPlan;
+use crate::referee::plan::{RunPlan, V1Plan};
 use crate::referee::session::MEASURED;
 use crate::review;
 
@@ -94,11 +94,14 @@ fn attempt(
     remove(work)?;
     preflight::corpus(config)?;
     let bundle = stored_bundle(config, outbox, status)?;
-    let plan = prepare(config, outbox, status, &bundle, work)?;
+    let mut plan = prepare(config, outbox, status, &bundle, work)?;
     let published = outbox.submission(&status.submission_id);
     publish::withdraw(&published)?;
     remove(&published.join(seeds::FOLDER))?;
     status.attempts += 1;
+    if let Some(v1) = &mut plan.v1 {
+        v1.attempt = status.attempts;
+    }
     status.reason = None;
     status.advance(State::Measuring, SystemTime::now());
     status.write(outbox)?;
@@ -169,6 +172,7 @@ pub(super) fn prepare(
         project,
         architecture: bundle.architecture.clone(),
         training: bundle.training.clone(),
+        v1: v1_plan(bundle, status.attempts),
         sources: review::ast_digests(&bundle.files),
         tokenizer: bundle.tokenizer.clone(),
         prism,
@@ -178,6 +182,23 @@ pub(super) fn prepare(
         config,
     };
     Ok(plan)
+}
+
+/// What the loop of the first contract is told, for a bundle that follows it.
+fn v1_plan(bundle: &Bundle, attempt: u32) -> Option<V1Plan> {
+    if bundle.contract.version != ContractVersion::V1 {
+        return None;
+    }
+    let hooks = review::hooks_of(&bundle.files, &super::examine::roles(bundle));
+    Some(V1Plan {
+        kind: bundle.contract.kind,
+        architecture_id: bundle.manifest.architecture_id.clone(),
+        attempt,
+        hooks: hooks
+            .into_iter()
+            .map(|hook| (hook.name.to_owned(), hook.role))
+            .collect(),
+    })
 }
 
 pub(super) fn run_referee(

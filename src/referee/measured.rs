@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::blind::BlindFigures;
+use super::v1_outcome::V1Outcome;
 
 use crate::sandbox::Achieved;
 
@@ -101,6 +102,9 @@ pub struct Measured {
     pub blind: Option<BlindFigures>,
     /// Most elements in the tensors of the live model, at the secret steps and at the end.
     pub live_params: Option<u64>,
+    /// What only runs of the first contract have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub v1: Option<V1Outcome>,
     pub isolation: Option<Achieved>,
     pub environment: Environment,
     /// The key of the probe schedule, published now that the run is over.

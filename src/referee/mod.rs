@@ -5,7 +5,9 @@
 
 pub mod blind;
 pub mod causality;
+pub mod checkpoint;
 pub mod connection;
+pub mod diagnostics;
 pub mod events;
 pub mod geometry;
 pub mod handshake;
@@ -25,6 +27,7 @@ pub mod shm;
 mod sources;
 pub mod step;
 pub mod texts;
+pub mod v1_outcome;
 pub mod wire;
 #[cfg(test)]
 mod wire_fuzz;

@@ -24,7 +24,10 @@ use super::plan::RunPlan;
 use super::shm::Geometry;
 use super::step::Prediction;
 use super::texts::Texts;
-use super::{geometry as geometry_rules, handshake, runner_files, texts as corpus_texts};
+use super::{
+    diagnostics, geometry as geometry_rules, handshake, runner_files, texts as corpus_texts,
+    v1_outcome,
+};
 use crate::config::Config;
 use crate::dataset::manifest::{Corpus, Split};
 use crate::dataset::stream::{Batch, TokenStream};
@@ -107,6 +110,7 @@ impl<'a> Session<'a> {
             probes: Vec::new(),
             blind: None,
             live_params: None,
+            v1: None,
             isolation: None,
             environment: Environment::default(),
             audit_key: plan.audit_key.clone(),
@@ -329,6 +333,7 @@ impl<'a> Session<'a> {
         training.save_and_end()?;
         online.sync().map_err(Stop::io(ONLINE_JOURNAL))?;
         let weights = self.take_weights()?;
+        self.take_v1(geometry, end.check.as_ref())?;
         let tail = corpus_texts::tail(
             &lanes,
             geometry,
@@ -343,6 +348,27 @@ impl<'a> Session<'a> {
             tail,
             check: end.check,
         })
+    }
+
+    /// What a submission of the first contract leaves besides its weights.
+    fn take_v1(
+        &mut self,
+        geometry: Geometry,
+        last: Option<&(Batch, Prediction)>,
+    ) -> Result<(), Stop> {
+        let Some(plan) = &self.plan.v1 else {
+            return Ok(());
+        };
+        let diagnostics = match last {
+            Some((batch, live)) => {
+                diagnostics::of_logits(&live.logits, geometry.vocab_size, &batch.targets)
+            }
+            None => diagnostics::not_measured("nothing was trained on"),
+        };
+        let artifacts = self.plan.folder.join(Phase::Train.name()).join("artifacts");
+        let id = &self.plan.submission_id;
+        self.measured.v1 = Some(v1_outcome::collect(id, plan, &artifacts, diagnostics)?);
+        Ok(())
     }
 
     /// Moves the weights that the training wrote to where only the held-out process sees them.

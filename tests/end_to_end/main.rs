@@ -30,6 +30,7 @@ mod shards;
 mod submissions;
 mod tokenizers;
 mod uncertainty;
+mod v1;
 mod watch;
 mod zips;
 mod zoo;

@@ -1,6 +1,6 @@
 //! prism.yaml.
 
-use super::super::{BundleError, ManifestPlace};
+use super::super::{BundleError, ContractVersion, Kind, ManifestPlace};
 use super::{open_default, refusal, two_scripts, with_manifest};
 
 #[test]
@@ -49,17 +49,37 @@ fn a_manifest_below_the_top_is_an_ordinary_file() {
 }
 
 #[test]
-fn kinds_of_the_earlier_contract_are_named() {
-    for kind in ["architecture_only", "training_for_arch"] {
-        let error = refusal(&with_manifest(&format!("kind: {kind}\n")).build());
-        assert_eq!(error.rule_id(), "prism:manifest-kind");
-        assert!(
-            error.to_string().contains("v1 kinds are not accepted here"),
-            "{error}"
-        );
+fn kinds_are_three_and_a_training_names_its_architecture() {
+    let kinds = [
+        ("kind: full\n", Kind::Full, ContractVersion::V2),
+        (
+            "kind: architecture_only\n",
+            Kind::ArchitectureOnly,
+            ContractVersion::V1,
+        ),
+        (
+            "kind: training_for_arch\narchitecture_id: arch-1\n",
+            Kind::TrainingForArch,
+            ContractVersion::V1,
+        ),
+    ];
+    for (text, kind, version) in kinds {
+        let bundle = open_default(&with_manifest(text).build()).expect(text);
+        let got = (bundle.contract.kind, bundle.contract.version);
+        assert_eq!(got, (kind, version), "{text}");
     }
-    let error = refusal(&with_manifest("kind: fancy\n").build());
-    assert_eq!(error.rule_id(), "prism:manifest-invalid");
+    for (text, part) in [
+        ("kind: fancy\n", "kind: got \"fancy\""),
+        ("kind: training_for_arch\n", "architecture_id: got \"\""),
+        (
+            "kind: training_for_arch\narchitecture_id: a/b\n",
+            "architecture_id: got \"a/b\"",
+        ),
+    ] {
+        let error = refusal(&with_manifest(text).build());
+        assert_eq!(error.rule_id(), "prism:manifest-invalid");
+        assert!(error.to_string().contains(part), "{error}");
+    }
 }
 
 /// Text, line and column (0 for the whole file), and a part of the reason.

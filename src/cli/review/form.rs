@@ -91,6 +91,13 @@ fn text_of(reviewed: &Reviewed) -> String {
             .map(|bytes| String::from_utf8_lossy(bytes));
         text.push_str(&review::render(finding, source.as_deref()));
     }
+    let contract = reviewed
+        .review
+        .iter()
+        .find_map(|review| review.contract.as_ref());
+    if let Some(contract) = contract {
+        text.push_str(&format!("{}\n", contract.line()));
+    }
     let verdict = match (&reviewed.error, reviewed.accepted) {
         (Some(_), _) => "not read",
         (None, true) => "accepted",

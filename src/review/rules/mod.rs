@@ -24,7 +24,7 @@ use super::parse::ast::{Expr, Pattern, Stmt};
 use super::scope::{ScopeCursor, ScopeId};
 use super::walk::{Binding, ScopeKind, Span, Visitor, walk_module};
 
-pub use contract::{check_roles, check_shadowing};
+pub use contract::{check_entry, check_roles, check_shadowing};
 pub use purity::check as check_purity;
 
 /// Applies every rule to one file of the bundle.

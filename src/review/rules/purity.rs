@@ -4,6 +4,7 @@
 use crate::review::authored::TRUSTED_DIRECTORIES;
 use crate::review::bundle::Bundle;
 use crate::review::finding::{Finding, Place, Severity};
+use crate::review::hooks::{self, Hook};
 use crate::review::origin::Origin;
 use crate::review::parse::ast::{Constant, Expr, ExprAttribute};
 use crate::review::parse::span;
@@ -41,11 +42,11 @@ const CALLS: [(&str, &str); 8] = [
     ),
 ];
 
-/// Checks everything that `build_model` and the import of its file can run.
-pub fn check(bundle: &Bundle<'_>) -> Vec<Finding> {
+/// Checks everything that `build_model`, an inference hook and the import of their files can run.
+pub fn check(bundle: &Bundle<'_>, hooks: &[Hook]) -> Vec<Finding> {
     let reached = reach(
         bundle,
-        &[bundle.roles.architecture],
+        &hooks::prediction_entries(bundle, hooks),
         Extent::Imported,
         false,
     );
