@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import json
+import sys
 import unittest
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
-from fake_referee import SEQUENCE_LENGTH, VOCAB_SIZE, Run
+from fake_referee import RUNNER, SEQUENCE_LENGTH, VOCAB_SIZE, Run
+from torch import nn
+
+sys.path.insert(0, str(RUNNER.parent))
+
+from prism_challenge.evaluator.interface import PrismContext, TrainingRecipe  # noqa: E402
+from prism_runner import project, v1_checkpoint  # noqa: E402
+from prism_runner.v1_submission import Submission  # noqa: E402
 
 MODEL = """
 import torch
@@ -146,23 +156,20 @@ class Plain(unittest.TestCase):
         self.assertFalse(np.array_equal(first, last))
 
     def test_every_hook_alone(self) -> None:
-        for name, text in HOOKS.items():
-            for in_training in (False, True):
-                with self.subTest(name, in_training=in_training):
-                    got = run({name: text}, in_training=in_training)
-                    self.assertNotIn("failed", got, got)
-                    calls = got["report"]["calls"]
-                    # predictions of four kinds, and the loss of each step goes through them
-                    expected = {"inference_logits": 2 * STEPS + 1, "infer": 2 * STEPS + 1,
-                                "configure_optimizer": 1, "load_checkpoint": None}  # fmt: skip
-                    expected_calls = expected.get(name, STEPS)
-                    if name in ("inference_logits", "infer"):
-                        expected_calls -= 1  # the report is written before the last prediction
-                    self.assertEqual(calls.get(name), expected_calls)
-                    shift = {"inference_logits": 1.0, "infer": 2.0}.get(name, 0.0)
-                    np.testing.assert_allclose(
-                        got["logits"][0], self.plain["logits"][0] + shift, rtol=1e-6
-                    )
+        # in turn in the architecture's file and in the training's
+        for number, (name, text) in enumerate(HOOKS.items()):
+            with self.subTest(name):
+                got = run({name: text}, in_training=number % 2 == 1)
+                self.assertNotIn("failed", got, got)
+                # predictions and the default loss go through an inference hook; the report is
+                # written before the last prediction
+                expected = {"inference_logits": 2 * STEPS, "infer": 2 * STEPS,
+                            "configure_optimizer": 1, "load_checkpoint": None}  # fmt: skip
+                self.assertEqual(got["report"]["calls"].get(name), expected.get(name, STEPS))
+                shift = {"inference_logits": 1.0, "infer": 2.0}.get(name, 0.0)
+                np.testing.assert_allclose(
+                    got["logits"][0], self.plain["logits"][0] + shift, rtol=1e-6
+                )
 
     def test_all_hooks_together_and_their_precedence(self) -> None:
         save = SAVE.replace("{RETURN}", "{'path': 'model.pt', 'metadata': {'a': 1}}")
@@ -207,6 +214,33 @@ class Plain(unittest.TestCase):
         np.testing.assert_allclose(got["logits"][0], got["logits"][-1], rtol=1e-3, atol=1e-3)
 
 
+class Distributed(unittest.TestCase):
+    def test_two_ranks_share_their_gradients(self) -> None:
+        plan = {"kind": "full", "attempt": 1, "hooks": {"infer": "architecture"}}
+        scripts = {"architecture": "model.py", "training": "model.py"}
+        with Run({"model.py": MODEL + INFER}, "train", world_size=2, v1=plan, **scripts) as process:
+            for peer in process.peers:
+                self.assertEqual(peer.expect("open")["batch_size"], 2)
+                peer.attach(2, SEQUENCE_LENGTH)
+            for step in range(2):
+                same = [peer.predict(BATCH) for peer in process.peers]
+                np.testing.assert_array_equal(same[0], same[1])
+                for rank, peer in enumerate(process.peers):
+                    ids = BATCH + 40 * (rank + 1)
+                    peer.predict(ids)
+                    peer.reveal(ids, np.roll(ids, -1, axis=1), step, 100)
+                for peer in process.peers:
+                    self.assertEqual(peer.expect("next")["step"], step)
+            for peer in process.peers:
+                peer.send("exhausted", reason="step_budget")
+            for peer in process.peers:
+                peer.expect("finished")
+            last = process.peers[0].predict(BATCH)
+            self.assertFalse(np.array_equal(last, same[0]))
+            np.testing.assert_array_equal(last, process.peers[1].predict(BATCH))
+            self.assertEqual(process.end(), 0, process.log())
+
+
 class Refusals(unittest.TestCase):
     def test_what_hooks_may_not_return(self) -> None:
         table = [
@@ -220,36 +254,56 @@ class Refusals(unittest.TestCase):
                 self.assertEqual((failed["kind"], failed["stage"]), ("failed", "train"))
                 self.assertIn(message, failed["message"])
 
-    def test_what_get_recipe_may_not_return(self) -> None:
-        for text, message in [
-            ("3", "must return a TrainingRecipe or a dict"),
-            ("{'lr': 1}", "unknown fields ['lr']"),
-            ("{'batch_size': 0}", "batch_size must be an integer from 1"),
-            ("{'learning_rate': float('nan')}", "learning_rate must be a finite number"),
+    def test_what_get_recipe_may_return(self) -> None:
+        for value, batch_size in [({"batch_size": 2}, 2), (TrainingRecipe(), 4), ({}, 4)]:
+            self.assertEqual(submission({}, value).recipe().batch_size, batch_size)
+        for value, error, message in [
+            (3, TypeError, "must return a TrainingRecipe or a dict"),
+            ({"lr": 1}, TypeError, r"unknown fields \['lr'\]"),
+            ({"batch_size": 0}, TypeError, "batch_size must be an integer from 1"),
+            ({"batch_size": True}, TypeError, "batch_size must be an integer from 1"),
+            ({"learning_rate": float("nan")}, ValueError, "must be a finite number from 0"),
+            ({"weight_decay": "0"}, TypeError, "weight_decay must be a number, got str"),
         ]:
-            with self.subTest(text):
-                model = MODEL.replace("TrainingRecipe(learning_rate=0.01, batch_size=2)", text)
-                self.assertIn(message, run({}, model=model)["failed"]["message"])
+            with self.subTest(str(value)), self.assertRaisesRegex(error, message):
+                submission({}, value).recipe()
 
     def test_what_save_checkpoint_may_return(self) -> None:
-        for text, recorded in [("None", None), ("'model.pt'", {"path": "model.pt"})]:
-            with self.subTest(text):
-                got = run({"save_checkpoint": SAVE.replace("{RETURN}", text)})
-                self.assertEqual(got["report"]["checkpoint"], recorded)
-        for text, message in [
-            ("3", "must return None, a relative path, or a dict"),
-            ("checkpoint_dir / 'model.pt'", "got PosixPath"),
-            ("{'path': 'model.pt'}", "a dict with ['path']"),
-            ("{'path': 'model.pt', 'metadata': {}, 'more': 1}", "a dict with"),
-            ("{'path': 1, 'metadata': {}}", "path must be a str"),
-            ("{'path': 'model.pt', 'metadata': []}", "path must be a str and metadata a dict"),
-            ("{'path': 'model.pt', 'metadata': {'a': checkpoint_dir}}", "not JSON serializable"),
-            ("str(checkpoint_dir / 'model.pt')", "got the path"),
-            ("'../model.pt'", "got the path"),
+        def saved(value: object) -> dict[str, Any] | None:
+            hooks = {"save_checkpoint": lambda model, checkpoint_dir, ctx: value}
+            held = submission(hooks, {})
+            return v1_checkpoint.save(held.hook("save_checkpoint"), nn.Linear(1, 1), held)
+
+        self.assertIsNone(v1_checkpoint.save(None, nn.Linear(1, 1), submission({}, {})))
+        both = {"path": "a/model.pt", "metadata": {"a": [1]}}
+        for value, recorded in [(None, None), ("model.pt", {"path": "model.pt"}), (both, both)]:
+            self.assertEqual(saved(value), recorded)
+        for value, error, message in [
+            (3, TypeError, "must return None, a relative path, or a dict"),
+            (Path("model.pt"), TypeError, "got PosixPath"),
+            ({"path": "model.pt"}, TypeError, r"a dict with \['path'\]"),
+            ({"path": "a", "metadata": {}, "more": 1}, TypeError, "a dict with"),
+            ({"path": 1, "metadata": {}}, TypeError, "path must be a str"),
+            ({"path": "a", "metadata": []}, TypeError, "metadata a dict"),
+            ({"path": "a", "metadata": {"a": Path()}}, TypeError, "not JSON serializable"),
+            ({"path": "a", "metadata": {"a": float("inf")}}, ValueError, "not JSON compliant"),
+            ({"path": "a", "metadata": {"a": "x" * 70_000}}, ValueError, "65536 bytes"),
+            *(
+                (path, ValueError, "got the path")
+                for path in ("/etc/passwd", "../a", "a/../b", "", ".", "a//b", "a\\b", "C:a", "a/")
+            ),
         ]:
-            with self.subTest(text):
-                got = run({"save_checkpoint": SAVE.replace("{RETURN}", text)})
-                self.assertIn(message, got["failed"]["message"])
+            with self.subTest(str(value)[:40]), self.assertRaisesRegex(error, message):
+                saved(value)
+
+
+def submission(hooks: dict[str, Any], recipe: object) -> Submission:
+    """A submission of these functions, in this process."""
+    module = ModuleType("model")
+    vars(module).update(hooks, get_recipe=lambda ctx: recipe)
+    plan = {"kind": "full", "attempt": 1, "hooks": dict.fromkeys(hooks, "architecture")}
+    build = project.SeededBuild(lambda ctx: nn.Linear(1, 1), 1)
+    return Submission(plan, {"architecture": module}, build, PrismContext())
 
 
 if __name__ == "__main__":
