@@ -13,6 +13,7 @@ mod publish_v1;
 mod quarantine;
 mod seeds;
 mod v1_manifest;
+mod v1_validation;
 
 use std::sync::Arc;
 

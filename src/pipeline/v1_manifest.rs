@@ -3,12 +3,13 @@
 //! Losses that stand for text are bits per byte (`byte_normalized`); `raw_final_loss` is nats per token. Nothing in it is
 //! the submission's word but `hooks.used` and the recipe, which nothing is scored by.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::f64::consts::LN_2;
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::v1_validation::{hooks_block, validation};
 use crate::config::{Config, Device, V1Mode};
 use crate::dataset::tokenizer::{BYTES, OWN};
 use crate::digest::sha256;
@@ -17,7 +18,7 @@ use crate::referee::diagnostics::{Diagnostic, DiagnosticStatus};
 use crate::referee::measured::Measured;
 use crate::referee::plan::RunPlan;
 use crate::referee::v1_outcome::{Recipe, V1Outcome};
-use crate::review::{Hook, inference_hook};
+use crate::review::Hook;
 use crate::score::ScoredRun;
 use crate::score::stream_rows::OnlineRow;
 
@@ -66,11 +67,12 @@ pub struct Artifacts {
 }
 
 impl Facts<'_> {
-    fn mode(&self) -> V1Mode {
+    /// The operator's mode.
+    pub fn mode(&self) -> V1Mode {
         self.config.v1_mode()
     }
 
-    fn is_cuda(&self) -> bool {
+    pub fn is_cuda(&self) -> bool {
         self.config.run.device == Device::Cuda
     }
 
@@ -268,10 +270,7 @@ pub fn manifest(
     artifacts: &Artifacts,
 ) -> Value {
     let Facts {
-        status,
-        measured,
-        config,
-        ..
+        status, measured, ..
     } = facts;
     let id = &status.submission_id;
     let identity = &facts.architecture["identity"];
@@ -332,7 +331,7 @@ pub fn manifest(
         "metrics": metrics,
         "artifacts": artifacts,
         "hooks": hooks_block(outcome, hooks, facts),
-        "validation": validation(facts, outcome, hooks, evidence, config, report),
+        "validation": validation(facts, outcome, hooks, evidence, report),
     })
 }
 
@@ -362,101 +361,4 @@ impl Facts<'_> {
                 .as_bytes(),
         )
     }
-}
-
-/// Which hooks are there, where they stand, and how often the training called them.
-fn hooks_block(outcome: &V1Outcome, hooks: &[Hook], facts: &Facts<'_>) -> Value {
-    let has = |name: &str| hooks.iter().any(|hook| hook.name == name);
-    let present: BTreeSet<&str> = hooks.iter().map(|hook| hook.name).collect();
-    let locations: BTreeMap<&str, [&String; 1]> =
-        hooks.iter().map(|hook| (hook.name, [&hook.path])).collect();
-    let mut files: BTreeSet<&String> = hooks
-        .iter()
-        .filter(|hook| outcome.calls.contains_key(hook.name))
-        .map(|hook| &hook.path)
-        .collect();
-    files.insert(&facts.plan.architecture.path);
-    json!({
-        "present": present,
-        "used": outcome.calls,
-        "locations": locations,
-        "contributing_files": files,
-        "inference_hook": inference_hook(hooks),
-        "custom_optimizer": has("configure_optimizer"),
-        "custom_loss": has("compute_loss"),
-        "custom_train_step": has("train_step"),
-    })
-}
-
-fn validation(
-    facts: &Facts<'_>,
-    outcome: &V1Outcome,
-    hooks: &[Hook],
-    evidence: Vec<Value>,
-    config: &Config,
-    has_report: bool,
-) -> Value {
-    let mode = facts.mode();
-    let checks = &facts.measured.checks;
-    let errors: Vec<String> = checks
-        .iter()
-        .filter(|check| !check.passed)
-        .map(|check| format!("{}: {}", check.name, check.evidence))
-        .collect();
-    let isolated = facts.measured.isolation.as_ref();
-    let is_walled = isolated.is_some_and(|achieved| achieved.score_eligible);
-    let passed = errors.is_empty();
-    let eligible =
-        passed && is_walled && mode != V1Mode::LocalCpuSmoke && facts.measured.world_size == 1;
-    let mut warnings = Vec::new();
-    if mode == V1Mode::LocalCpuSmoke {
-        warnings.push(
-            "mode local_cpu_smoke: never eligible; contest.v1_mode chooses another".to_owned(),
-        );
-    } else if !facts.is_cuda() {
-        warnings.push(format!("mode {} on the CPU: gpu_count is 0", mode.name()));
-    }
-    if !is_walled {
-        warnings.push("the sandbox was not whole: not eligible".to_owned());
-    }
-    if !has_report {
-        warnings.push("dataset.contamination_report_path: the corpus was locked without looking for near-duplicates".to_owned());
-    }
-    let recipe = &outcome.recipe;
-    if outcome
-        .learning_rate
-        .is_some_and(|applied| applied < recipe.learning_rate)
-    {
-        warnings.push(format!(
-            "recipe.learning_rate: got {}, the default optimizer applies at most 0.0003",
-            recipe.learning_rate
-        ));
-    }
-    warnings.push(format!(
-        "recipe: the names {:?} and {:?} of optimizer and scheduler are recorded and not applied",
-        recipe.optimizer, recipe.scheduler
-    ));
-    for hook in hooks
-        .iter()
-        .filter(|hook| !outcome.calls.contains_key(hook.name))
-    {
-        warnings.push(format!("hooks: {} is there and was not called", hook.name));
-    }
-    if !facts.is_cuda() {
-        warnings.push("compute.gpu_type: not applicable, the run was on the CPU".to_owned());
-    }
-    warnings.push("compute.gpu_server: not applicable, runs are made where prism is".to_owned());
-    warnings
-        .push("compute.resume_checkpoint_path: not applicable, runs are not resumed".to_owned());
-    warnings.push("metrics.benchmark_scores: not applicable, no benchmark is run".to_owned());
-    if config.run.world_size == 1 {
-        warnings.push("compute.distributed_backend: not applicable, there is one rank".to_owned());
-    }
-    json!({
-        "passed": passed,
-        "score_eligible": eligible,
-        "deterministic_evidence": evidence,
-        "warnings": warnings,
-        "errors": errors,
-    })
 }

@@ -115,15 +115,10 @@ impl ContractReport {
 
     /// One line for people.
     pub fn line(&self) -> String {
-        let Contract {
-            version,
-            kind,
-            because,
-        } = &self.contract;
+        let Contract { kind, because, .. } = &self.contract;
         match &self.v1 {
             None => format!("contract v2: {because}"),
             Some(v1) => {
-                debug_assert_eq!(*version, ContractVersion::V1);
                 let hooks: Vec<String> = v1
                     .hooks
                     .iter()

@@ -91,7 +91,10 @@ fn manifest(submission: &Submission) -> Value {
 
 #[test]
 fn hooks_are_measured_like_any_training() {
-    let contest = Contest::new(json!({"contest": {"v1_mode": "gpu_proxy_eval"}}));
+    let contest = Contest::new(json!({
+        "contest": {"v1_mode": "gpu_proxy_eval"},
+        "budget": {"wall_clock_s": 300},
+    }));
     contest.submit_bytes("hooks.zip", &hooks_zip());
     contest.submit_bytes("forged.py", format!("{MODEL}{FORGED}").as_bytes());
     let narrow = MODEL.replace("nn.Linear(8, vocab)", "nn.Linear(8, 1)");
@@ -136,6 +139,17 @@ fn hooks_are_measured_like_any_training() {
     if has_bwrap() {
         let board = crate::outbox::read_json(&contest.outbox().join("leaderboard.json"));
         assert_eq!(board["rows"][0]["submission_id"], hooks.id());
+    }
+    // The historical rules take the measured manifest as it is.
+    if has_bwrap() {
+        let path = hooks.path("prism_run_manifest.v1.json");
+        let ran = finish(
+            contest
+                .prism(&["rescore", "--scoring", "v1", "--format", "json"])
+                .arg(path),
+        );
+        let report = ran.json();
+        assert_eq!(report["scored"], 1, "{report:#}");
     }
     let audit = finish(
         contest
@@ -248,7 +262,7 @@ fn its_checkpoint_is_kept(submission: &Submission) {
 
 #[test]
 fn a_smoke_run_is_never_ranked() {
-    let contest = Contest::new(json!({}));
+    let contest = Contest::new(json!({"budget": {"wall_clock_s": 300}}));
     contest.submit_bytes("plain.py", MODEL.as_bytes());
     let leaves = "\ndef save_checkpoint(model, checkpoint_dir, ctx):\n    return 'nothing.pt'\n";
     contest.submit_bytes("leaves.py", format!("{MODEL}{leaves}").as_bytes());
