@@ -200,10 +200,8 @@ mod tests {
             let error = accept(root.path(), FOLDER, &returned(path), 10).unwrap_err();
             assert!(error.starts_with("got the path"), "{path:?}: {error}");
         }
-        for (path, part) in [("b.pt", "is not in checkpoint_dir")] {
-            let error = accept(root.path(), FOLDER, &returned(path), 10).unwrap_err();
-            assert!(error.contains(part), "{path:?}: {error}");
-        }
+        let error = accept(root.path(), FOLDER, &returned("b.pt"), 10).unwrap_err();
+        assert!(error.contains("is not in checkpoint_dir"), "{error}");
         std::fs::create_dir(root.path().join(FOLDER).join("sub")).unwrap();
         let error = accept(root.path(), FOLDER, &returned("sub"), 10).unwrap_err();
         assert!(error.contains("is not a regular file"), "{error}");
