@@ -38,6 +38,7 @@ fn original() -> Fingerprints {
     let roles = Roles {
         architecture: ("architecture.py", "build_model"),
         training: ("training.py", "train"),
+        contract: prism::bundle::ContractVersion::V2,
     };
     review::fingerprints(&files, &roles).expect("Python")
 }

@@ -166,6 +166,7 @@ fn stages(subjects: &[Subject], rounds: usize) {
         let roles = Roles {
             architecture: (&bundle.architecture.path, &bundle.architecture.symbol),
             training: (&bundle.training.path, &bundle.training.symbol),
+            contract: bundle.contract.version,
         };
         let mut best: Vec<(&'static str, Duration)> = Vec::new();
         for _ in 0..rounds.max(1) {

@@ -183,6 +183,7 @@ fn source(input: &[u8]) -> Result<String, String> {
     let roles = Roles {
         architecture: ("architecture.py", "build_model"),
         training: ("training.py", "train"),
+        contract: prism::bundle::ContractVersion::V2,
     };
     let plain: [&[u8]; 2] = [
         b"def build_model(ctx):\n    return None\n",

@@ -20,7 +20,8 @@ use crate::review::DistributedPolicy;
 use environment::overlay;
 pub use sections::{
     Audit, Budget, Competitions, Contest, Corpus, Device, Duplicates, HeldOut, Intake, Isolation,
-    Keys, Order, Quarantine, Review, Run, Sandbox, Target, Told, TransportSetting, WeightsFrom,
+    Keys, Order, Quarantine, Review, Run, Sandbox, Target, Told, TransportSetting, V1Mode,
+    WeightsFrom,
 };
 
 /// Everything an operator can set.
@@ -137,6 +138,15 @@ impl Config {
             config.contest.seed = *first;
         }
         Ok(config)
+    }
+
+    /// The mode of runs of the first contract.
+    pub fn v1_mode(&self) -> V1Mode {
+        let by_device = match self.run.device {
+            Device::Cpu => V1Mode::LocalCpuSmoke,
+            Device::Cuda => V1Mode::GpuProxyEval,
+        };
+        self.contest.v1_mode.unwrap_or(by_device)
     }
 
     /// The policy for scripts that are not ready for several ranks.

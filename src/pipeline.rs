@@ -15,6 +15,7 @@ mod measure;
 mod preflight;
 pub mod prune;
 mod publish;
+mod publish_v1;
 mod quarantine;
 pub mod queue;
 mod recover;
@@ -22,6 +23,8 @@ pub mod requests;
 mod seeds;
 mod stop;
 mod stored;
+mod v1_manifest;
+mod v1_validation;
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -49,6 +52,7 @@ pub use competitions::{FAMILIES, FamiliesFile, OWNERSHIP, Standing};
 pub use examine::{ARCHIVE, Comparison, review_of};
 pub use measure::referee_executable;
 pub use publish::{CORPUS_MANIFEST, LOG, MANIFEST};
+pub use publish_v1::{CHECKPOINTS, MANIFEST as MANIFEST_V1, METRICS};
 pub use seeds::again as seeds_again;
 pub use stop::Stop;
 
@@ -473,7 +477,7 @@ impl<'a> Pipeline<'a> {
             Source::File(candidate) => {
                 match intake::read(candidate, self.config.archive.max_archive_bytes, "")? {
                     Reading::Changed => return Ok(Looked::Changed),
-                    Reading::Arrival(arrival) => arrival,
+                    Reading::Arrival(arrival) => examine::as_archive(arrival)?,
                     Reading::Oversized(oversized) => {
                         if self.is_done(&oversized.submission_id) {
                             return Ok(Looked::Known);

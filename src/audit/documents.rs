@@ -10,7 +10,7 @@ use crate::config::recorded;
 use crate::outbox::schema::{self, Schema};
 use crate::outbox::status::{self, Status};
 use crate::outbox::{OutboxError, atomic};
-use crate::pipeline::{CORPUS_MANIFEST, MANIFEST};
+use crate::pipeline::{CORPUS_MANIFEST, MANIFEST, MANIFEST_V1, METRICS};
 use crate::score::json;
 use crate::signing::digest_list::{self, DigestList};
 use crate::signing::signature::{self, Signature};
@@ -25,12 +25,14 @@ const SEAL: [(&str, Schema); 3] = [
     (signature::FILE, Schema::Signature),
 ];
 
-const ALL: [(&str, Schema); 9] = [
+const ALL: [(&str, Schema); 11] = [
     SEAL[0],
     (REVIEW, Schema::Review),
     (GRAPH, Schema::ArchitectureGraph),
     (METADATA, Schema::ArchitectureMetadata),
     (MANIFEST, Schema::RunManifest),
+    (MANIFEST_V1, Schema::RunManifestV1),
+    (METRICS, Schema::V1Metrics),
     (recorded::FILE, Schema::RunConfig),
     (CORPUS_MANIFEST, Schema::LockedData),
     SEAL[1],
@@ -95,8 +97,8 @@ impl Documents {
             status::FILE => self.status = Some(serde_json::from_value(value).map_err(broken)?),
             REVIEW => self.review = Some(value),
             GRAPH => self.graph = Some(value),
-            // follows from the archive and the names that the operator gives: its form is all that is looked at
-            METADATA => {}
+            // follow from the archive, the streams and the names that the operator gives: their form is all that is looked at
+            METADATA | MANIFEST_V1 | METRICS => {}
             MANIFEST => self.manifest = Some(value),
             recorded::FILE => self.run_config = Some(value),
             CORPUS_MANIFEST => self.corpus_manifest = Some(value),

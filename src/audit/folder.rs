@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::report::{Check, shown};
 use crate::config::recorded;
 use crate::outbox::status;
-use crate::pipeline::{ARCHIVE, CORPUS_MANIFEST, LOG, MANIFEST, STRUCTURE};
+use crate::pipeline::{ARCHIVE, CORPUS_MANIFEST, LOG, MANIFEST, MANIFEST_V1, METRICS, STRUCTURE};
 use crate::score::streams::{HELDOUT_FILE, ONLINE_FILE};
 use crate::signing::digest_list::{self, Entry, entry_of_file, open_regular};
 use crate::signing::signature;
@@ -17,7 +17,7 @@ pub const GRAPH: &str = "architecture_graph.json";
 pub const METADATA: &str = "architecture_metadata.json";
 
 /// Names that prism gives to files of a run folder.
-const KNOWN: [&str; 14] = [
+const KNOWN: [&str; 16] = [
     status::FILE,
     ARCHIVE,
     REVIEW,
@@ -28,6 +28,8 @@ const KNOWN: [&str; 14] = [
     ONLINE_FILE,
     HELDOUT_FILE,
     MANIFEST,
+    MANIFEST_V1,
+    METRICS,
     recorded::FILE,
     CORPUS_MANIFEST,
     digest_list::FILE,
@@ -36,7 +38,8 @@ const KNOWN: [&str; 14] = [
 
 /// A run folder has a dozen entries.
 const MAX_ENTRIES: usize = 4_096;
-const MAX_DEPTH: usize = 4;
+/// A checkpoint lies four folders deep, and may have some of its own.
+const MAX_DEPTH: usize = 10;
 /// No file of a run is that long; longer ones are not hashed.
 pub const MAX_FILE_BYTES: u64 = 4 << 30;
 

@@ -1,8 +1,9 @@
 //! From the bytes of a zip to a [`Bundle`]: everything in memory, nothing written, nothing run.
 //!
 //! The order: size, structure of the archive (our own walk), names, declared totals, unpacking with
-//! real counters, prism.yaml, roles. The first violation ends it.
+//! real counters, prism.yaml, contract, roles. The first violation ends it.
 
+mod contract;
 mod end_record;
 mod error;
 mod faults;
@@ -15,6 +16,7 @@ mod manifest_guard;
 mod names;
 mod pack;
 mod roles;
+mod roles_v1;
 mod structure;
 #[cfg(test)]
 mod tests;
@@ -24,10 +26,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub use contract::{Contract, ContractVersion};
 pub use error::{BundleError, ManifestPlace, PathFault, Role, StructureFault};
 pub use kind::Kind;
 pub use manifest::{Manifest, Section};
-pub use pack::pack;
+pub use pack::{pack, pack_source};
 
 use names::Entry;
 
@@ -61,9 +64,12 @@ pub struct Bundle {
     pub manifest: Manifest,
     /// What it claims.
     pub kind: Kind,
+    /// The contract that it follows.
+    pub contract: Contract,
     /// Defines the model.
     pub architecture: EntryPoint,
-    /// Trains it.
+    /// Trains it: `train`, or in the first contract the file of the training hooks with `get_recipe` as symbol, which
+    /// the architecture's file defines.
     pub training: EntryPoint,
     /// Name of the tokenizer that prism.yaml asks for.
     pub tokenizer: Option<String>,
@@ -135,8 +141,13 @@ pub fn open(archive: &[u8], limits: &Limits) -> Result<Bundle, BundleError> {
         .as_ref()
         .map_or(Ok((Manifest::default(), Kind::Full)), manifest::read)?;
     let manifest_path = source.map_or("prism.yaml", |source| source.path);
-    let (architecture, training) = roles::resolve(&files, &manifest, manifest_path)?;
+    let contract = contract::of(&files, &manifest, &kind);
+    let (architecture, training) = match contract.version {
+        ContractVersion::V1 => roles_v1::resolve(&files, &manifest, manifest_path)?,
+        ContractVersion::V2 => roles::resolve(&files, &manifest, manifest_path)?,
+    };
     Ok(Bundle {
+        contract,
         tokenizer: manifest.tokenizer.clone(),
         digest: digest(&files),
         archive_sha256: format!("{:x}", Sha256::digest(archive)),

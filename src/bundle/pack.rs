@@ -56,6 +56,22 @@ pub fn pack(folder: &Path, limits: &Limits) -> std::io::Result<Vec<u8>> {
     Ok(zip.finish()?.into_inner())
 }
 
+/// Name of the one file of a submission that came as a bare `.py`.
+const SOURCE_NAME: &str = "model.py";
+
+/// A bare `.py` as the archive that it is kept and run as: one stored entry, `model.py`, the same bytes everywhere.
+///
+/// # Errors
+/// Those of the zip writer: more than 4 GiB.
+pub fn pack_source(source: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    // stored: the bytes, and with them the submission's id, depend on no compressor
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+    zip.start_file(SOURCE_NAME, options)?;
+    zip.write_all(source)?;
+    Ok(zip.finish()?.into_inner())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,5 +93,16 @@ mod tests {
             super::super::open(&archive, &limits).unwrap().files.len(),
             2
         );
+    }
+
+    #[test]
+    fn a_bare_source_becomes_an_archive_of_the_first_contract() {
+        let source = b"def build_model(ctx): ...\ndef get_recipe(ctx): ...\n";
+        let archive = pack_source(source).unwrap();
+        assert_eq!(archive, pack_source(source).unwrap());
+        let bundle = super::super::open(&archive, &Limits::default()).unwrap();
+        assert_eq!(bundle.files["model.py"], source);
+        assert_eq!(bundle.contract.version, super::super::ContractVersion::V1);
+        assert_eq!(bundle.architecture.path, bundle.training.path);
     }
 }

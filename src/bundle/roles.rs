@@ -52,13 +52,23 @@ pub(super) fn resolve(
             require(files, role, path)?;
         }
     }
+    check_tokenizer(files, manifest, manifest_path)?;
+    Ok((architecture, training))
+}
+
+/// A tokenizer of the bundle's own must be in it.
+pub(super) fn check_tokenizer(
+    files: &BTreeMap<String, Vec<u8>>,
+    manifest: &Manifest,
+    manifest_path: &str,
+) -> Result<(), BundleError> {
     if manifest.tokenizer.as_deref() == Some(OWN_TOKENIZER) && !files.contains_key(OWN_TOKENIZER) {
         return Err(BundleError::MissingTokenizer {
             path: manifest_path.to_owned(),
             present: listed(files),
         });
     }
-    Ok((architecture, training))
+    Ok(())
 }
 
 /// What the manifest declares for a role, with defaults for what it leaves out.
@@ -108,7 +118,7 @@ fn declared(
     })
 }
 
-fn check_script(
+pub(super) fn check_script(
     files: &BTreeMap<String, Vec<u8>>,
     role: Role,
     path: &str,
@@ -124,7 +134,7 @@ fn check_script(
     Ok(())
 }
 
-fn require<'a>(
+pub(super) fn require<'a>(
     files: &'a BTreeMap<String, Vec<u8>>,
     role: Role,
     path: &str,
@@ -141,7 +151,7 @@ fn require<'a>(
 }
 
 /// The first few paths of a bundle.
-fn listed(files: &BTreeMap<String, Vec<u8>>) -> String {
+pub(super) fn listed(files: &BTreeMap<String, Vec<u8>>) -> String {
     let mut present: Vec<&str> = files
         .keys()
         .take(LISTED_PATHS)

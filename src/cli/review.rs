@@ -108,7 +108,7 @@ pub fn review(
         let expected = if as_sources {
             "a Python file or a folder"
         } else {
-            "a zip or a folder"
+            "a zip, a folder or a .py file"
         };
         return Err(Complaint::new(
             exit::INFRASTRUCTURE,
@@ -175,6 +175,14 @@ fn review_path(config: &Config, path: &Path, accepted: Option<&Accepted<'_>>) ->
         bundle::pack(path, limits)
     } else {
         read_capped(path, limits.max_archive_bytes)
+    };
+    let bytes = match bytes {
+        Ok(bytes) => bytes,
+        Err(error) => return unreadable(path, &error),
+    };
+    let bytes = match path.extension() {
+        Some(suffix) if suffix.eq_ignore_ascii_case("py") => bundle::pack_source(&bytes),
+        _ => Ok(bytes),
     };
     let bytes = match bytes {
         Ok(bytes) => bytes,

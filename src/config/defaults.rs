@@ -67,6 +67,7 @@ impl Default for Contest {
             max_parameters: 150_000_000,
             seed: 1_337,
             seeds: Vec::new(),
+            v1_mode: None,
             max_batch_size: 256,
             max_seq_len: 2_048,
             min_steps: 8,

@@ -149,6 +149,9 @@ pub struct Contest {
     /// Seeds that every submission is measured under, one run each; empty: `seed` alone. The first takes the place of
     /// `seed` and decides score and rank, the others give mean and spread.
     pub seeds: Vec<u64>,
+    /// Mode of runs of the first contract: `local_cpu_smoke` (never ranked), `gpu_proxy_eval` or `full_scale_eval`; absent:
+    /// `local_cpu_smoke` on the CPU, `gpu_proxy_eval` on a GPU.
+    pub v1_mode: Option<V1Mode>,
     /// Most rows a submission may ask for per rank.
     pub max_batch_size: u32,
     /// Longest row a submission may ask for, in tokens.
@@ -157,6 +160,26 @@ pub struct Contest {
     pub min_steps: u32,
     /// Largest batch of logits per rank (rows × tokens × vocab_size × 4), in bytes: shared memory and a copy of it.
     pub max_logits_bytes: u64,
+}
+
+/// Modes of the first contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum V1Mode {
+    LocalCpuSmoke,
+    GpuProxyEval,
+    FullScaleEval,
+}
+
+impl V1Mode {
+    /// As manifests write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::LocalCpuSmoke => "local_cpu_smoke",
+            Self::GpuProxyEval => "gpu_proxy_eval",
+            Self::FullScaleEval => "full_scale_eval",
+        }
+    }
 }
 
 /// What one run may use, whichever ends first. The reason is recorded.

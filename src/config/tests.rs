@@ -76,3 +76,13 @@ fn an_empty_file_is_the_defaults() {
         Config::default()
     );
 }
+
+#[test]
+fn the_mode_of_the_first_contract_follows_the_device_unless_it_is_chosen() {
+    let mut config = Config::default();
+    assert_eq!(config.v1_mode().name(), "local_cpu_smoke");
+    config.run.device = Device::Cuda;
+    assert_eq!(config.v1_mode().name(), "gpu_proxy_eval");
+    config.contest.v1_mode = Some(V1Mode::FullScaleEval);
+    assert_eq!(config.v1_mode().name(), "full_scale_eval");
+}

@@ -21,6 +21,7 @@ static ALL: LazyLock<Vec<Fingerprints>> = LazyLock::new(|| {
     let roles = Roles {
         architecture: ("architecture.py", "build_model"),
         training: ("training.py", "train"),
+        contract: crate::bundle::ContractVersion::V2,
     };
     SOURCES
         .iter()

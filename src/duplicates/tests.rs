@@ -30,6 +30,7 @@ fn prints(files: &Files) -> Fingerprints {
     let roles = Roles {
         architecture: ("architecture.py", "build_model"),
         training: ("training.py", "train"),
+        contract: crate::bundle::ContractVersion::V2,
     };
     review::fingerprints(files, &roles).expect("Python")
 }

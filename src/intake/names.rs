@@ -5,6 +5,8 @@
 pub(super) enum NameKind {
     /// Ends with `.zip`, in any letter case.
     Zip,
+    /// Ends with `.py`: a submission of one file.
+    Source,
     /// Hidden, or written by a copying tool that will rename it when it is complete.
     Temporary,
     /// Anything else.
@@ -28,6 +30,8 @@ pub(super) fn kind(name: &str) -> NameKind {
         NameKind::Temporary
     } else if lower.ends_with(".zip") {
         NameKind::Zip
+    } else if lower.ends_with(".py") {
+        NameKind::Source
     } else {
         NameKind::Other
     }
@@ -36,7 +40,7 @@ pub(super) fn kind(name: &str) -> NameKind {
 /// `name.zip.1a2B3c4D`: how the AWS tools name a download until it is complete.
 fn has_random_suffix(lower: &str) -> bool {
     lower.rsplit_once('.').is_some_and(|(stem, random)| {
-        stem.ends_with(".zip")
+        (stem.ends_with(".zip") || stem.ends_with(".py"))
             && (6..=8).contains(&random.len())
             && random.bytes().all(|byte| byte.is_ascii_hexdigit())
     })
@@ -54,6 +58,11 @@ mod tests {
             ("a b.zip", NameKind::Zip),
             ("a.tar.zip", NameKind::Zip),
             ("a.zip.zip", NameKind::Zip),
+            ("a.py", NameKind::Source),
+            ("A.PY", NameKind::Source),
+            ("a.py.part", NameKind::Temporary),
+            ("a.py.6eF6a0b1", NameKind::Temporary),
+            ("a.pyc", NameKind::Other),
             (".a.zip", NameKind::Temporary),
             (".a.zip.X1y2Z3", NameKind::Temporary),
             (".~tmp~", NameKind::Temporary),

@@ -15,8 +15,8 @@ const MAX_DEPTH: usize = 4;
 /// Why a path is no submission.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum IgnoredReason {
-    /// The name does not end with `.zip`.
-    NotZip,
+    /// The name ends neither with `.zip` nor with `.py`.
+    NotSubmission,
     /// A link, pipe, socket or device; it is never opened.
     NotRegular(&'static str),
     /// Its metadata, or the folder's content, cannot be read.
@@ -26,7 +26,7 @@ pub enum IgnoredReason {
 impl fmt::Display for IgnoredReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotZip => f.write_str("the name does not end with .zip"),
+            Self::NotSubmission => f.write_str("the name ends neither with .zip nor with .py"),
             Self::NotRegular(what) => write!(f, "a {what}, not a regular file"),
             Self::Unreadable(reason) => write!(f, "cannot be read: {reason}"),
         }
@@ -79,8 +79,8 @@ fn sort_in(entry: &DirEntry, found: &mut Scan) {
     if file_type.is_dir() {
         return;
     }
-    if name_kind(entry) != NameKind::Zip {
-        found.ignored.push((path, IgnoredReason::NotZip));
+    if !matches!(name_kind(entry), NameKind::Zip | NameKind::Source) {
+        found.ignored.push((path, IgnoredReason::NotSubmission));
     } else if !file_type.is_file() {
         let reason = IgnoredReason::NotRegular(kind_of(file_type));
         found.ignored.push((path, reason));

@@ -11,8 +11,9 @@ use super::{Outbox, OutboxError, at, atomic};
 use crate::signing::digest_list::{self, DigestList, Entry};
 use crate::signing::signature;
 
-/// Folders within a run folder; none that prism writes is deeper.
-const MAX_DEPTH: usize = 4;
+/// Folders within a run folder; none that prism writes is deeper: a checkpoint lies four folders deep, and may have some
+/// of its own.
+const MAX_DEPTH: usize = 10;
 
 /// Drafts that a killed process may have left in a run folder.
 const DRAFT_PREFIXES: [&str; 2] = [atomic::DRAFT_PREFIX, ".stream-"];

@@ -20,6 +20,7 @@ use super::board_cache::{self, BoardCache, Run};
 use super::competitions::{self, Standing};
 use super::ledger::{Ledger, Statuses};
 use super::publish::MANIFEST;
+use super::publish_v1;
 use crate::config::{Competitions, WeightsFrom};
 use crate::families::ledger::Run as Competing;
 
@@ -215,7 +216,7 @@ fn run_of(outbox: &Outbox, status: &Status, cache: &BoardCache) -> Result<Run, O
         row,
         why_not_competing: competing.as_ref().err().cloned(),
         competing: competing.ok().flatten(),
-        why_not_ranked: why_not_ranked(&manifest),
+        why_not_ranked: why_not_ranked(&manifest).or(publish_v1::why_not_ranked(&folder)?),
         manifest: stamp,
         online,
         stream,

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use super::examine::{ARCHIVE, Comparison, Examined};
+use super::examine::{ARCHIVE, Comparison, Examined, roles};
 use super::ledger::Ledger;
 use crate::bundle::{self, Kind, Limits};
 use crate::config::Config;
@@ -12,7 +12,7 @@ use crate::duplicates::{
 };
 use crate::outbox::status::{State, Status};
 use crate::outbox::{Outbox, OutboxError};
-use crate::review::{self, Fingerprints, Review, Roles};
+use crate::review::{self, Fingerprints, Review};
 
 /// The accepted submissions, looked up only when there is something to compare.
 pub struct Corpus<'a> {
@@ -183,11 +183,7 @@ fn earlier(status: &Status) -> Earlier {
 fn fingerprints_of(outbox: &Outbox, limits: &Limits, id: &str) -> Option<Fingerprints> {
     let bytes = std::fs::read(outbox.submission(id).join(ARCHIVE)).ok()?;
     let bundle = bundle::open(&bytes, limits).ok()?;
-    let roles = Roles {
-        architecture: (&bundle.architecture.path, &bundle.architecture.symbol),
-        training: (&bundle.training.path, &bundle.training.symbol),
-    };
-    let fingerprints = review::fingerprints(&bundle.files, &roles)?;
+    let fingerprints = review::fingerprints(&bundle.files, &roles(&bundle))?;
     Some(compared(fingerprints, &bundle.kind))
 }
 

@@ -9,8 +9,9 @@ use serde::Serialize;
 use super::architecture;
 use crate::bundle::{self, Bundle, Kind};
 use crate::config::{Config, recorded};
+use crate::digest::sha256;
 use crate::duplicates::{self, Duplicate, DuplicatePolicy};
-use crate::intake::{Arrival, Oversized};
+use crate::intake::{self, Arrival, Oversized};
 use crate::outbox::schema::Schema;
 use crate::outbox::status::{Reason, State, Status, Verdict};
 use crate::outbox::{Outbox, OutboxError, admission, atomic};
@@ -125,6 +126,20 @@ pub fn is_open(status: &Status) -> bool {
         State::Held => !status.is_quarantined() && !status.is_held_by_operator(),
         _ => false,
     }
+}
+
+/// A bare `.py` as the archive that it is kept, identified and run as; an archive as it is.
+pub fn as_archive(arrival: Arrival) -> Result<Arrival, OutboxError> {
+    if !arrival.name.to_ascii_lowercase().ends_with(".py") {
+        return Ok(arrival);
+    }
+    let bytes = bundle::pack_source(&arrival.bytes).map_err(crate::outbox::at(&arrival.path))?;
+    Ok(Arrival {
+        sha256: sha256(&bytes),
+        submission_id: intake::submission_id("", &bytes),
+        bytes,
+        ..arrival
+    })
 }
 
 /// Our own fault: the submission waits.
@@ -252,14 +267,21 @@ pub fn reject_unread(
 
 /// The static review of a bundle, as the configuration wants it.
 pub fn review_of(config: &Config, bundle: &Bundle) -> Review {
-    let roles = Roles {
-        architecture: (&bundle.architecture.path, &bundle.architecture.symbol),
-        training: (&bundle.training.path, &bundle.training.symbol),
-    };
     let policy = review::Policy {
         distributed: config.distributed_policy(),
     };
-    review::review_under(&bundle.files, &roles, policy)
+    let mut review = review::review_under(&bundle.files, &roles(bundle), policy);
+    review.contract = Some(review::ContractReport::new(&bundle.contract, &review.hooks));
+    review
+}
+
+/// The entry points of a bundle, as the review takes them.
+pub(super) fn roles(bundle: &Bundle) -> Roles<'_> {
+    Roles {
+        architecture: (&bundle.architecture.path, &bundle.architecture.symbol),
+        training: (&bundle.training.path, &bundle.training.symbol),
+        contract: bundle.contract.version,
+    }
 }
 
 /// The first finding that rejects, as the reason; the others are in review.json.

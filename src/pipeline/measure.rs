@@ -11,7 +11,7 @@ use super::examine::ARCHIVE;
 use super::guard::{Guard, Interruption};
 use super::stop::Stop;
 use super::{competitions, preflight, publish, queue, seeds};
-use crate::bundle::{self, Bundle, Kind};
+use crate::bundle::{self, Bundle, ContractVersion, Kind};
 use crate::config::{Config, Order, Target};
 use crate::digest;
 use crate::outbox::fault::{self, Step};
@@ -21,7 +21,7 @@ use crate::progress::RunProgress;
 use crate::referee::events::Event;
 use crate::referee::launch::SPINS;
 use crate::referee::measured::Measured;
-use crate::referee::plan::RunPlan;
+use crate::referee::plan::{RunPlan, V1Plan};
 use crate::referee::session::MEASURED;
 use crate::review;
 use crate::sandbox::process::ProcessIdentity;
@@ -297,6 +297,7 @@ pub(super) fn prepare(
         project,
         architecture: bundle.architecture.clone(),
         training: bundle.training.clone(),
+        v1: v1_plan(bundle, status.attempts),
         sources: review::ast_digests(&bundle.files),
         tokenizer: bundle.tokenizer.clone(),
         prism,
@@ -306,6 +307,23 @@ pub(super) fn prepare(
         config,
     };
     Ok(plan)
+}
+
+/// What the loop of the first contract is told, for a bundle that follows it.
+fn v1_plan(bundle: &Bundle, attempt: u32) -> Option<V1Plan> {
+    if bundle.contract.version != ContractVersion::V1 {
+        return None;
+    }
+    let hooks = review::hooks_of(&bundle.files, &super::examine::roles(bundle));
+    Some(V1Plan {
+        kind: bundle.contract.kind.clone(),
+        architecture_id: bundle.manifest.architecture_id.clone(),
+        attempt,
+        hooks: hooks
+            .into_iter()
+            .map(|hook| (hook.name.to_owned(), hook.role))
+            .collect(),
+    })
 }
 
 pub(super) fn run_referee(

@@ -11,6 +11,7 @@ use super::architecture;
 use super::measure::MeasureFailure;
 use super::quarantine;
 use super::seeds::{self, SeedRun};
+use super::{publish_v1, v1_manifest};
 use crate::bundle::Bundle;
 use crate::config::{Config, Device, recorded};
 use crate::dataset::manifest as corpus;
@@ -80,6 +81,7 @@ pub fn publish(
                 measured.model_params,
             ) {
                 Ok(scored) => {
+                    let executed = digests.executed.clone();
                     let mut manifest = manifest(status, plan, measured, config, &scored, digests);
                     manifest["architecture"] =
                         architecture::publish(config, &folder, status, bundle, measured)?;
@@ -87,6 +89,21 @@ pub fn publish(
                         manifest["seeds"] = seeds::block(config.contest.seed, &scored, seeds);
                     }
                     atomic::write_json(&folder.join(MANIFEST), Schema::RunManifest, &manifest)?;
+                    if let Some(outcome) = &measured.v1 {
+                        let facts = v1_manifest::Facts {
+                            status,
+                            plan,
+                            measured,
+                            config,
+                            scored: &scored,
+                            executed,
+                            own_tokenizer: bundle.files.get(OWN).map(|file| sha256(file)),
+                            online: Vec::new(),
+                            corpus: Value::Null,
+                            architecture: Value::Null,
+                        };
+                        publish_v1::publish(&folder, bundle, outcome, facts)?;
+                    }
                     let held = quarantine::reason(config, &status.submission_id, &folder)
                         .map_err(|error| ours(error.to_string()))?;
                     match held {
@@ -147,7 +164,9 @@ pub(super) fn publish_streams(plan: &RunPlan, folder: &Path) -> Result<bool, Mea
     Ok(!online.is_empty())
 }
 
-fn rows<Row: serde::de::DeserializeOwned>(path: &Path) -> Result<Vec<Row>, MeasureFailure> {
+pub(super) fn rows<Row: serde::de::DeserializeOwned>(
+    path: &Path,
+) -> Result<Vec<Row>, MeasureFailure> {
     if !path.exists() {
         return Ok(Vec::new());
     }
@@ -226,6 +245,7 @@ fn publish_circumstances(
 
 /// Removes what an attempt that died had published: the next one may end without some of it.
 pub fn withdraw(folder: &Path) -> Result<(), OutboxError> {
+    publish_v1::withdraw(folder)?;
     for name in [
         MANIFEST,
         LOG,

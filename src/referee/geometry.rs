@@ -161,6 +161,7 @@ mod tests {
             submission_id: String::new(),
             project: PathBuf::new(),
             architecture: script("architecture.py"),
+            v1: None,
             training: script("training.py"),
             sources: BTreeMap::new(),
             tokenizer: None,

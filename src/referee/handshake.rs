@@ -211,6 +211,7 @@ fn plan_frame(
         "project_dir": command.inside(&plan.project),
         "architecture": plan.architecture,
         "training": plan.training,
+        "v1": plan.v1,
         "context": {
             "vocab_size": config.contest.vocab_size,
             "sequence_length": config.contest.sequence_length,

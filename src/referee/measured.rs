@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::blind::BlindFigures;
 use super::snapshot::SnapshotFigures;
 use super::transport::TransportFigures;
+use super::v1_outcome::V1Outcome;
 
 use crate::families::structure::Structure;
 use crate::sandbox::Achieved;
@@ -110,6 +111,9 @@ pub struct Measured {
     pub snapshots: Option<SnapshotFigures>,
     /// Most elements in the tensors of the live model, at the secret steps and at the end.
     pub live_params: Option<u64>,
+    /// What only runs of the first contract have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub v1: Option<V1Outcome>,
     pub isolation: Option<Achieved>,
     pub environment: Environment,
     /// The key of the probe schedule, published now that the run is over.

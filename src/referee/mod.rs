@@ -5,8 +5,10 @@
 
 pub mod blind;
 pub mod causality;
+pub mod checkpoint;
 pub mod committed;
 pub mod connection;
+pub mod diagnostics;
 pub mod events;
 pub mod geometry;
 pub mod handshake;
@@ -30,6 +32,7 @@ pub mod step;
 pub mod structure;
 pub mod texts;
 pub mod transport;
+pub mod v1_outcome;
 pub mod wire;
 #[cfg(test)]
 mod wire_fuzz;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bundle::EntryPoint;
 use crate::config::Config;
+use crate::review::HookRole;
 
 /// One run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -21,6 +22,9 @@ pub struct RunPlan {
     pub project: PathBuf,
     pub architecture: EntryPoint,
     pub training: EntryPoint,
+    /// What the loop of the first contract is told; none: the submission has a `train` of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub v1: Option<V1Plan>,
     /// Digest of the syntax tree of every Python file, as the review read it.
     pub sources: BTreeMap<String, String>,
     /// `tokenizer:` of prism.yaml, which the training can only agree with. `tokenizer.json` is the project's own file.
@@ -34,4 +38,18 @@ pub struct RunPlan {
     /// Key of the stream's order, hexadecimal, where the order is keyed; secret until the run is over.
     pub order_key: Option<String>,
     pub config: Config,
+}
+
+/// A submission of the first contract.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct V1Plan {
+    /// As prism.yaml writes it.
+    pub kind: String,
+    /// `architecture_id` of prism.yaml.
+    pub architecture_id: Option<String>,
+    /// From 1.
+    pub attempt: u32,
+    /// Its hooks, and the entry point that each is taken from.
+    pub hooks: BTreeMap<String, HookRole>,
 }

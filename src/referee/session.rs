@@ -34,7 +34,10 @@ use super::step::Prediction;
 use super::structure;
 use super::texts::Texts;
 use super::transport::Transport;
-use super::{geometry as geometry_rules, handshake, runner_files, texts as corpus_texts};
+use super::{
+    diagnostics, geometry as geometry_rules, handshake, runner_files, texts as corpus_texts,
+    v1_outcome,
+};
 use crate::config::Config;
 use crate::dataset::manifest::{Corpus, Split};
 use crate::dataset::stream::{Batch, TokenStream};
@@ -120,6 +123,7 @@ impl<'a> Session<'a> {
             blind: None,
             snapshots: None,
             live_params: None,
+            v1: None,
             isolation: None,
             environment: Environment::default(),
             audit_key: plan.audit_key.clone(),
@@ -368,6 +372,7 @@ impl<'a> Session<'a> {
         training.save_and_end()?;
         online.sync().map_err(Stop::io(ONLINE_JOURNAL))?;
         let weights = weights::take(self.plan)?;
+        self.take_v1(geometry, end.check.as_ref())?;
         let tail = corpus_texts::tail(
             &lanes,
             geometry,
@@ -383,6 +388,27 @@ impl<'a> Session<'a> {
             tail,
             check: end.check,
         })
+    }
+
+    /// What a submission of the first contract leaves besides its weights.
+    fn take_v1(
+        &mut self,
+        geometry: Geometry,
+        last: Option<&(Batch, Prediction)>,
+    ) -> Result<(), Stop> {
+        let Some(plan) = &self.plan.v1 else {
+            return Ok(());
+        };
+        let diagnostics = match last {
+            Some((batch, live)) => {
+                diagnostics::of_logits(&live.logits, geometry.vocab_size, &batch.targets)
+            }
+            None => diagnostics::not_measured("nothing was trained on"),
+        };
+        let artifacts = self.plan.folder.join(Phase::Train.name()).join("artifacts");
+        let id = &self.plan.submission_id;
+        self.measured.v1 = Some(v1_outcome::collect(id, plan, &artifacts, diagnostics)?);
+        Ok(())
     }
 
     /// Replays the snapshots that were kept.

@@ -13,6 +13,7 @@ use super::bundle::Bundle;
 use super::finding::{Finding, Place, Severity};
 use super::parse::span;
 use super::reach::{Extent, Use, reach};
+use crate::bundle::ContractVersion;
 use parts::{is_unguarded_write, parts_of};
 
 /// What follows when a script does not keep the contract for several ranks.
@@ -78,7 +79,8 @@ pub fn check(
     bundle: &Bundle<'_>,
     policy: DistributedPolicy,
 ) -> (Option<DistributedReport>, Vec<Finding>) {
-    if policy == DistributedPolicy::Off {
+    // the loop of the first contract is ours
+    if policy == DistributedPolicy::Off || bundle.roles.contract == ContractVersion::V1 {
         return (None, Vec::new());
     }
     let reached = reach(bundle, &[bundle.roles.training], Extent::Imported, true);

@@ -9,6 +9,7 @@ use super::canonical_graph::CanonicalGraph;
 use super::finding::sha256_hex;
 use super::parse::ast::{Expr, ExprCall, Stmt};
 use super::walk::{Binding, ScopeKind, Span, Visitor, walk_module};
+use crate::bundle::ContractVersion;
 
 /// The graph as it is written to `architecture_graph.json`. All lists are sorted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -85,14 +86,18 @@ pub fn build(bundle: &Bundle<'_>) -> ArchitectureGraph {
         ..ArchitectureGraph::default()
     };
     graph.tokenizer_constraints.source = "submission_contract";
-    for file in bundle
-        .files
-        .iter()
-        .filter(|file| file.path != bundle.roles.training.0)
-    {
+    for file in bundle.files.iter().filter(|file| {
+        let (architecture, training) = (bundle.roles.architecture.0, bundle.roles.training.0);
+        file.path != training || training == architecture
+    }) {
         add_file(&mut graph, file);
     }
-    for (path, symbol) in [bundle.roles.architecture, bundle.roles.training] {
+    let second = match bundle.roles.contract {
+        // the architecture's file defines both functions
+        ContractVersion::V1 => (bundle.roles.architecture.0, bundle.roles.training.1),
+        ContractVersion::V2 => bundle.roles.training,
+    };
+    for (path, symbol) in [bundle.roles.architecture, second] {
         let defines = |statement: &Stmt| matches!(statement, Stmt::FunctionDef(def) if def.name.as_str() == symbol);
         if bundle
             .files

@@ -21,6 +21,7 @@ mod finding;
 mod fingerprints;
 mod flow;
 mod graph;
+mod hooks;
 mod known;
 mod ledger;
 mod limits;
@@ -52,11 +53,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::Serialize;
 
+use crate::bundle::ContractVersion;
+
 pub use catalogue::{RULES, Rule, Severity};
 pub use distributed::{DistributedPolicy, DistributedReport};
 pub use finding::Finding;
 pub use fingerprints::{FINGERPRINT_VERSION, Fingerprints, Gram};
 pub use graph::ArchitectureGraph;
+pub use hooks::{ContractReport, Hook, HookRole, inference_hook};
 pub use metadata::{ArchitectureMetadata, RoleFiles, metadata};
 pub use normalise::{NormaliseError, normalised_source};
 pub use render::render;
@@ -74,12 +78,14 @@ use scope::ScopeTable;
 pub struct Roles<'a> {
     pub architecture: (&'a str, &'a str),
     pub training: (&'a str, &'a str),
+    pub contract: ContractVersion,
 }
 
 /// Of a file that stands alone.
 const NO_ROLES: Roles<'static> = Roles {
     architecture: ("", ""),
     training: ("", ""),
+    contract: ContractVersion::V2,
 };
 
 /// The outcome for the whole bundle.
@@ -117,6 +123,12 @@ pub struct Review {
     /// The contract for several ranks; absent when nobody asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub distributed: Option<DistributedReport>,
+    /// The contract that the submission follows and the rule that told; absent for a file that stands alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contract: Option<ContractReport>,
+    /// The hooks of a submission of the first contract.
+    #[serde(skip)]
+    pub hooks: Vec<Hook>,
     /// What an accepted submission is recognised by.
     #[serde(skip)]
     pub fingerprints: Fingerprints,
@@ -182,6 +194,8 @@ fn examine(files: &BTreeMap<String, Vec<u8>>, contract: Option<(&Roles<'_>, Poli
         files: reports,
         architecture_graph: inspection.graph,
         distributed: inspection.distributed,
+        contract: None,
+        hooks: inspection.hooks,
         fingerprints: inspection.fingerprints,
     }
 }
@@ -205,6 +219,18 @@ pub fn ast_digests(files: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, String
         .unwrap_or_default()
 }
 
+/// The hooks alone, of a submission that was reviewed before; none if it cannot be read.
+pub fn hooks_of(files: &BTreeMap<String, Vec<u8>>, roles: &Roles<'_>) -> Vec<Hook> {
+    let found = || {
+        let mut decoded = Vec::new();
+        for (path, bytes) in files.iter().filter(|(path, _)| path.ends_with(".py")) {
+            decoded.extend(read(path, bytes).ok());
+        }
+        hooks::find(&Bundle::new(sources_of(&decoded), *roles)).0
+    };
+    on_deep_stack(|| catch_unwind(AssertUnwindSafe(found)).unwrap_or_default()).unwrap_or_default()
+}
+
 /// The fingerprints alone, of a submission that was reviewed before; nothing if it cannot be read.
 pub fn fingerprints(files: &BTreeMap<String, Vec<u8>>, roles: &Roles<'_>) -> Option<Fingerprints> {
     let taken = on_deep_stack(|| {
@@ -216,7 +242,8 @@ pub fn fingerprints(files: &BTreeMap<String, Vec<u8>>, roles: &Roles<'_>) -> Opt
             let bundle = Bundle::new(sources_of(&decoded), *roles);
             let tokens: Vec<_> = decoded.iter().map(|file| &file.module.tokens).collect();
             let graph = graph::build(&bundle);
-            Some(fingerprints::take(&bundle, &tokens, &graph, files))
+            let (hooks, _) = hooks::find(&bundle);
+            Some(fingerprints::take(&bundle, &hooks, &tokens, &graph, files))
         }))
     });
     taken?.ok()?
@@ -239,6 +266,7 @@ struct Inspection {
     digests: BTreeMap<String, String>,
     graph: ArchitectureGraph,
     distributed: Option<DistributedReport>,
+    hooks: Vec<Hook>,
     fingerprints: Fingerprints,
 }
 
@@ -297,9 +325,14 @@ fn inspect(
         contract.map_or(NO_ROLES, |(roles, _)| *roles),
     );
     if let Some((roles, _)) = contract {
-        inspection
-            .findings
-            .extend(rules::check_roles(&bundle.files, roles, &unreadable));
+        let findings = match roles.contract {
+            ContractVersion::V1 => hooks::check_required(&bundle, &unreadable),
+            ContractVersion::V2 => rules::check_roles(&bundle.files, roles, &unreadable),
+        };
+        inspection.findings.extend(findings);
+        let (hooks, findings) = hooks::find(&bundle);
+        inspection.findings.extend(findings);
+        inspection.hooks = hooks;
     }
     for (index, file) in bundle.files.iter().enumerate() {
         let outcome = catch_unwind(AssertUnwindSafe(|| rules::check_file(&bundle, index)));
@@ -322,7 +355,8 @@ fn inspect(
     }
     if let Some((_, policy)) = contract {
         bundle.ledger.begin_file(0);
-        inspection.findings.extend(rules::check_purity(&bundle));
+        let findings = rules::check_purity(&bundle, &inspection.hooks);
+        inspection.findings.extend(findings);
         let (report, findings) = distributed::check(&bundle, policy.distributed);
         inspection.distributed = report;
         inspection.findings.extend(findings);
@@ -346,7 +380,13 @@ fn inspect(
     let is_rejected = |finding: &Finding| finding.severity == Severity::Reject;
     if contract.is_some() && !inspection.findings.iter().any(is_rejected) {
         let tokens: Vec<_> = decoded.iter().map(|file| &file.module.tokens).collect();
-        inspection.fingerprints = fingerprints::take(&bundle, &tokens, &inspection.graph, files);
+        inspection.fingerprints = fingerprints::take(
+            &bundle,
+            &inspection.hooks,
+            &tokens,
+            &inspection.graph,
+            files,
+        );
     }
     inspection
 }

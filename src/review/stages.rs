@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::bundle::Bundle;
 use super::finding::sha256_hex;
+use super::hooks;
 use super::{
     DistributedPolicy, Roles, ast_digest, distributed, fingerprints, graph, on_deep_stack, read,
     rules, sources_of,
@@ -41,14 +42,15 @@ pub fn stages(
         }
         lap("digest");
         bundle.ledger.begin_file(0);
-        rules::check_purity(&bundle);
+        let (hooks, _) = hooks::find(&bundle);
+        rules::check_purity(&bundle, &hooks);
         lap("purity");
         distributed::check(&bundle, DistributedPolicy::default());
         lap("several ranks");
         let graph = graph::build(&bundle);
         lap("graph");
         let tokens: Vec<_> = decoded.iter().map(|file| &file.module.tokens).collect();
-        fingerprints::take(&bundle, &tokens, &graph, files);
+        fingerprints::take(&bundle, &hooks, &tokens, &graph, files);
         lap("fingerprints");
         for bytes in files.values() {
             sha256_hex(bytes);

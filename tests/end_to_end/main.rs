@@ -40,6 +40,7 @@ mod stand_in;
 mod submissions;
 mod tokenizers;
 mod uncertainty;
+mod v1;
 mod watch;
 mod zips;
 mod zoo;

@@ -171,6 +171,12 @@ const KINDS: [(&str, Option<&str>); 18] = [
     ("architecture_graph.json", Some("architecture_graph")),
     ("architecture_metadata.json", Some("architecture_metadata")),
     ("prism_run_manifest.v2.json", Some("prism_run_manifest.v2")),
+    ("prism_run_manifest.v1.json", Some("prism_run_manifest.v1")),
+    ("metrics.json", Some("prism_v1_metrics.v1")),
+    (
+        "checkpoint_metadata.v1.json",
+        Some("checkpoint_metadata.v1"),
+    ),
     ("leaderboard.json", Some("leaderboard")),
     ("weights.json", Some("weights")),
     ("digests.json", Some("digests")),
@@ -221,9 +227,14 @@ pub fn check_files(outbox: &Path) {
     for path in public_files(outbox) {
         let shown = path.display();
         let name = path.file_name().unwrap().to_str().unwrap();
+        // a checkpoint has the name that its author gave it
+        let is_checkpoint = path
+            .components()
+            .any(|part| part.as_os_str() == "checkpoints");
         let (_, schema) = KINDS
             .iter()
             .find(|(known, _)| *known == name)
+            .or_else(|| is_checkpoint.then_some(&("", None)))
             .unwrap_or_else(|| panic!("{shown} should not be there"));
         let content = fs::read(&path).unwrap();
         let canary = CANARY.as_bytes();

@@ -164,6 +164,7 @@ class Run:
         tokenizers: dict[str, Any] | None = None,
         architecture: str = "architecture.py",
         training: str = "training.py",
+        v1: dict[str, Any] | None = None,
     ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="runner-test-")
         root = Path(self._folder.name)
@@ -209,6 +210,7 @@ class Run:
                 "project_dir": str(project),
                 "architecture": {"path": architecture, "symbol": "build_model"},
                 "training": {"path": training, "symbol": "train"},
+                "v1": v1,
                 "context": {
                     "vocab_size": VOCAB_SIZE,
                     "sequence_length": SEQUENCE_LENGTH,

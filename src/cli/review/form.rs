@@ -127,6 +127,13 @@ fn text_of(reviewed: &Reviewed) -> String {
             .map(|bytes| String::from_utf8_lossy(bytes));
         text.push_str(&review::render(finding, source.as_deref()));
     }
+    let contract = reviewed
+        .review
+        .iter()
+        .find_map(|review| review.contract.as_ref());
+    if let Some(contract) = contract {
+        text.push_str(&format!("{}\n", contract.line()));
+    }
     if let Some(comparison) = &reviewed.duplicates {
         text.push_str(&duplicate_text(comparison));
     }

@@ -72,9 +72,9 @@ fn what_is_no_submission_is_said_once() {
     assert_eq!(
         reasons,
         [
-            "folder-link: the name does not end with .zip",
+            "folder-link: the name ends neither with .zip nor with .py",
             "link.zip: a symbolic link, not a regular file",
-            "notes.txt: the name does not end with .zip",
+            "notes.txt: the name ends neither with .zip nor with .py",
             "pipe.zip: a named pipe, not a regular file",
             "socket.zip: a socket, not a regular file",
         ]

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use super::bundle::Bundle;
 use super::graph::ArchitectureGraph;
+use super::hooks::Hook;
 
 pub use shingles::TokenHashes;
 pub use structure::Gram;
@@ -36,15 +37,16 @@ pub struct Fingerprints {
     pub paths: Vec<String>,
 }
 
-/// Takes the fingerprints of a parsed bundle. `tokens` are those of its files, in the same order.
+/// Takes the fingerprints of a parsed bundle with its hooks. `tokens` are those of its files, in the same order.
 pub fn take(
     bundle: &Bundle<'_>,
+    hooks: &[Hook],
     tokens: &[&TokenHashes],
     graph: &ArchitectureGraph,
     files: &BTreeMap<String, Vec<u8>>,
 ) -> Fingerprints {
     bundle.ledger.begin_file(0);
-    let (grams, exact) = structure::grams(bundle);
+    let (grams, exact) = structure::grams(bundle, hooks);
     Fingerprints {
         exact,
         files: historical::file_hashes(files),

@@ -11,6 +11,7 @@ use super::hash::{bytes, finish, mix};
 use super::historical::{expression_kind, statement_kind};
 use crate::review::builtins::{self, Verdict};
 use crate::review::bundle::{Bundle, SourceFile};
+use crate::review::hooks::{self, Hook};
 use crate::review::parse::ast::{BoolOp, CmpOp, Constant, Expr, Operator, Stmt, UnaryOp};
 use crate::review::parse::span;
 use crate::review::reach::{Extent, Part, reach};
@@ -42,8 +43,8 @@ pub struct Gram {
 
 /// The windows of everything that the entry points reach, sorted by hash, one of each; and the hash of all of it with
 /// its numbers.
-pub fn grams(bundle: &Bundle<'_>) -> (Vec<Gram>, u64) {
-    let entries = [bundle.roles.architecture, bundle.roles.training];
+pub fn grams(bundle: &Bundle<'_>, hooks: &[Hook]) -> (Vec<Gram>, u64) {
+    let entries = hooks::entries(bundle, hooks);
     let reached = reach(bundle, &entries, Extent::Needed, false);
     let lines: Vec<Lines> = bundle
         .files

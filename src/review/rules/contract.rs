@@ -43,7 +43,8 @@ pub fn check_roles(
     findings
 }
 
-fn check_entry(file: &SourceFile<'_>, role: &str, symbol: &str) -> Option<Finding> {
+/// Checks that a file has a top-level function that can be called with the context alone.
+pub fn check_entry(file: &SourceFile<'_>, role: &str, symbol: &str) -> Option<Finding> {
     let place = |span| Place {
         path: file.path,
         text: file.text,

@@ -28,7 +28,7 @@ use super::seeded::Set;
 use super::walk::{Binding, ScopeKind, Span, Visitor, walk_module};
 use literals::Literals;
 
-pub use contract::{check_roles, check_shadowing};
+pub use contract::{check_entry, check_roles, check_shadowing};
 pub use purity::{check as check_purity, is_data_word};
 
 /// Answers that are kept at hand.

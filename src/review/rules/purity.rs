@@ -4,6 +4,7 @@
 use crate::review::authored::TRUSTED_DIRECTORIES;
 use crate::review::bundle::{Bundle, SourceFile};
 use crate::review::finding::{Finding, Place, Severity};
+use crate::review::hooks::{self, Hook};
 use crate::review::origin::Origin;
 use crate::review::parse::ast::{Constant, Expr, ExprAttribute};
 use crate::review::parse::span;
@@ -101,9 +102,9 @@ fn imports_own(bundle: &Bundle<'_>, file: &SourceFile<'_>) -> bool {
         })
 }
 
-/// Checks everything that `build_model` and the import of its file can run.
-pub fn check(bundle: &Bundle<'_>) -> Vec<Finding> {
-    let entries = [bundle.roles.architecture];
+/// Checks everything that `build_model`, an inference hook and the import of their files can run.
+pub fn check(bundle: &Bundle<'_>, hooks: &[Hook]) -> Vec<Finding> {
+    let entries = hooks::prediction_entries(bundle, hooks);
     if !could_be_impure(bundle, &entries) {
         return Vec::new();
     }

@@ -105,6 +105,7 @@ fn roles_need_two_python_files() {
     let same = Roles {
         architecture: ("architecture.py", "build_model"),
         training: ("architecture.py", "build_model"),
+        contract: crate::bundle::ContractVersion::V2,
     };
     let review = review(&plain_bundle(), &same);
     assert_eq!(review.findings[0].rule_id, "prism:missing-file");
@@ -205,6 +206,7 @@ fn packages_and_nested_entries_resolve() {
     let roles = Roles {
         architecture: ("src/architecture.py", "build_model"),
         training: ("src/training.py", "train"),
+        contract: crate::bundle::ContractVersion::V2,
     };
     let review = review(&files, &roles);
     assert_eq!(review.verdict, Verdict::Accepted, "{:#?}", review.findings);

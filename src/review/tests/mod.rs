@@ -4,6 +4,7 @@ mod bounded;
 mod cases;
 mod contract;
 mod distributed;
+mod hooks;
 mod purity;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use super::{Review, Roles, review};
 pub const ROLES: Roles<'static> = Roles {
     architecture: ("architecture.py", "build_model"),
     training: ("training.py", "train"),
+    contract: crate::bundle::ContractVersion::V2,
 };
 
 /// A bundle that is accepted.

@@ -16,9 +16,22 @@ from torch import nn
 
 from prism_challenge.evaluator.interface import PrismBatch, PrismContext
 
-from . import census, commit, failure, past, predict, project, seeds, sources, structure, weights
+from . import (
+    census,
+    commit,
+    failure,
+    past,
+    predict,
+    project,
+    seeds,
+    sources,
+    structure,
+    v1_loop,
+    weights,
+)
 from .blackboard import Blackboard, attach
 from .reference_tokenizer import BpeTokenizer, ByteTokenizer, Shelf
+from .v1_submission import Submission
 from .wire import Channel, ChannelClosed, ProtocolError
 
 MATERIALISE_SEQ_LEN = 8
@@ -46,8 +59,14 @@ class Session:
         self._ctx = _context(own | plan["context"], self)
         self._vocab_size = self._ctx.vocab_size
         self._seq_len = self._ctx.sequence_length
-        self._build = project.SeededBuild(_no_build, self._ctx.seed)
-        self._namespace: dict[str, Any] = {}
+        self._build: project.SeededBuild | Submission = project.SeededBuild(
+            _no_build, self._ctx.seed
+        )
+        self._namespaces: list[dict[str, Any]] = []
+        # a submission of the first contract: its plan, and its functions once they are imported
+        self._v1: dict[str, Any] | None = plan.get("v1")
+        self._submission: Submission | None = None
+        self._submission_id: str = plan["submission_id"]
         self._numerics = seeds.Numerics()
         self._blackboard: Blackboard | None = None
         self._model: nn.Module | None = None
@@ -140,9 +159,20 @@ class Session:
         project.add_to_path(self._project_dir, script["path"], self._training["path"])
         module = project.load_script(self._project_dir, script["path"])
         build = project.symbol_of(module, script["symbol"], script["path"])
-        self._build = project.SeededBuild(build, self._ctx.seed)
-        self._build.install(self._project_dir)
-        self._namespace = vars(module)
+        seeded = project.SeededBuild(build, self._ctx.seed)
+        seeded.install(self._project_dir)
+        self._build = seeded
+        self._namespaces = [vars(module)]
+        if self._v1 is not None:
+            # hooks can stand in either file: both are imported in every phase, the held-out one too
+            training = self._training["path"]
+            is_other = training != script["path"]
+            other = project.load_script(self._project_dir, training) if is_other else module
+            modules = {"architecture": module, "training": other}
+            seeded.install(self._project_dir)
+            self._submission = Submission(self._v1, modules, seeded, self._ctx)
+            self._build = self._submission
+            self._namespaces = [vars(held) for held in modules.values()]
         self._numerics = seeds.Numerics()
 
     def _twin(self) -> None:
@@ -151,7 +181,7 @@ class Session:
         # the one that predicts has seen nothing before its first batch, as in training.
         model = self._fresh_model()
         self._materialise(model)
-        entries = census.count_tensors(model, [self._namespace])
+        entries = census.count_tensors(model, self._namespaces)
         if self._tells_structure:
             self._tell_structure(model)
         del model
@@ -174,10 +204,16 @@ class Session:
             raise ProtocolError("phase heldout without weights")
         weights.load(model, self._weights_path)
         self._model = model
-        entries = census.count_tensors(model, [self._namespace])
+        entries = census.count_tensors(model, self._namespaces)
         self._channel.send("built", tensors=census.fit_frame(entries))
 
     def _train(self) -> None:
+        if self._submission is not None:
+            seeds.force(self._ctx.seed)
+            self._stage = "train"
+            v1_loop.train(self._submission, self._ctx, self._submission_id)
+            self._channel.send("finished", batches=self._batches)
+            return
         module = project.load_script(self._project_dir, self._training["path"])
         train = project.symbol_of(module, self._training["symbol"], self._training["path"])
         seeds.force(self._ctx.seed)
@@ -243,7 +279,7 @@ class Session:
         if self._model is None:
             raise ProtocolError("census without a model")
         try:
-            entries = census.count_tensors(self._model, [self._namespace])
+            entries = census.count_tensors(self._model, self._namespaces)
         except BaseException as error:
             failure.report(self._channel, self._project_dir, "forward", error)
         self._channel.send("counted", tensors=census.fit_frame(entries))

@@ -57,7 +57,11 @@ class PrismBatch:
 
 @dataclass(frozen=True)
 class TrainingRecipe:
-    """Recipe of the first contract version; kept so that older submissions import."""
+    """What `get_recipe(ctx)` returns in the first contract.
+
+    `learning_rate` (at most 3e-4) and `weight_decay` are the default optimizer's, `batch_size` is rows
+    per rank; `optimizer` and `scheduler` are names that are recorded and not applied.
+    """
 
     learning_rate: float = 3e-4
     batch_size: int = 4

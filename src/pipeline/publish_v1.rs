@@ -1,0 +1,173 @@
+//! What a run of the first contract publishes besides: `prism_run_manifest.v1.json`, `metrics.json`, and its checkpoint.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::SystemTime;
+
+use serde_json::{Value, json};
+
+use super::measure::MeasureFailure;
+use super::publish::{self, CORPUS_MANIFEST, LOG};
+use super::v1_manifest::{self, Artifact, Facts};
+use crate::bundle::Bundle;
+use crate::digest::{file_digest, sha256};
+use crate::outbox::schema::{self, Schema};
+use crate::outbox::status::rfc3339;
+use crate::outbox::{OutboxError, atomic};
+use crate::referee::checkpoint::Checkpoint;
+use crate::referee::launch::Phase;
+use crate::referee::session::ONLINE_JOURNAL;
+use crate::referee::v1_outcome::V1Outcome;
+use crate::review;
+use crate::score::stream_rows::OnlineRow;
+
+pub const MANIFEST: &str = "prism_run_manifest.v1.json";
+pub const METRICS: &str = "metrics.json";
+/// Folder of checkpoints below the submission's.
+pub const CHECKPOINTS: &str = "checkpoints";
+const METADATA: &str = "architecture_metadata.json";
+const GRAPH: &str = "architecture_graph.json";
+const CHECKPOINT_METADATA: &str = "checkpoint_metadata.v1.json";
+const MAX_DOCUMENT_BYTES: u64 = 64 << 20;
+
+/// Publishes them. `facts` are those of the scored run.
+pub fn publish(
+    folder: &Path,
+    bundle: &Bundle,
+    outcome: &V1Outcome,
+    mut facts: Facts<'_>,
+) -> Result<(), MeasureFailure> {
+    facts.online = publish::rows::<OnlineRow>(&facts.plan.folder.join(ONLINE_JOURNAL))?;
+    facts.corpus = schema::read(
+        &folder.join(CORPUS_MANIFEST),
+        Schema::LockedData,
+        MAX_DOCUMENT_BYTES,
+    )?;
+    facts.architecture = schema::read(
+        &folder.join(METADATA),
+        Schema::ArchitectureMetadata,
+        MAX_DOCUMENT_BYTES,
+    )?;
+    let hooks = review::hooks_of(&bundle.files, &super::examine::roles(bundle));
+    let evidence = hooks
+        .iter()
+        .map(|hook| hook_evidence(bundle, hook))
+        .collect();
+    let checkpoints = match &outcome.checkpoint {
+        Some(checkpoint) => vec![publish_checkpoint(folder, checkpoint, outcome, &facts)?],
+        None => Vec::new(),
+    };
+    let metrics = v1_manifest::metrics(&facts, outcome);
+    let file = v1_manifest::metrics_file(&facts, outcome, &hooks, &metrics);
+    atomic::write_json(&folder.join(METRICS), Schema::V1Metrics, &file)?;
+    let artifact = |name: &str, content_type: &'static str| -> Result<Artifact, MeasureFailure> {
+        let path = folder.join(name);
+        let metadata = fs::metadata(&path).map_err(crate::outbox::at(&path))?;
+        Ok(Artifact {
+            path: name.to_owned(),
+            sha256: file_digest(&path).map_err(crate::outbox::at(&path))?,
+            content_type,
+            bytes: metadata.len(),
+        })
+    };
+    let artifacts = v1_manifest::Artifacts {
+        architecture_graph: artifact(GRAPH, "application/json")?,
+        architecture_metadata: artifact(METADATA, "application/json")?,
+        run_log: artifact(LOG, "text/plain")?,
+        checkpoints,
+        metrics: artifact(METRICS, "application/json")?,
+    };
+    let manifest = v1_manifest::manifest(&facts, outcome, &hooks, evidence, metrics, &artifacts);
+    atomic::write_json(&folder.join(MANIFEST), Schema::RunManifestV1, &manifest)?;
+    Ok(())
+}
+
+/// A hook as evidence: where it is defined, and its first line by digest.
+fn hook_evidence(bundle: &Bundle, hook: &review::Hook) -> Value {
+    let source = bundle.files.get(&hook.path).map_or(&[][..], Vec::as_slice);
+    let line = source
+        .split(|&byte| byte == b'\n')
+        .nth(hook.line.saturating_sub(1))
+        .unwrap_or_default();
+    json!({
+        "rule_id": "prism:hook",
+        "artifact_path": hook.path,
+        "line": hook.line,
+        "ast_node": "FunctionDef",
+        "snippet_hash": sha256(line),
+        "explanation": format!("the hook {} of the submission", hook.name),
+    })
+}
+
+/// Moves an accepted checkpoint into the submission's folder and writes its metadata beside it: the manifest's entry.
+fn publish_checkpoint(
+    folder: &Path,
+    checkpoint: &Checkpoint,
+    outcome: &V1Outcome,
+    facts: &Facts<'_>,
+) -> Result<Value, MeasureFailure> {
+    let artifacts = facts
+        .plan
+        .folder
+        .join(Phase::Train.name())
+        .join("artifacts");
+    let from = artifacts.join(&checkpoint.path);
+    let to = folder.join(&checkpoint.path);
+    let home = to.parent().unwrap_or(folder);
+    fs::create_dir_all(home).map_err(crate::outbox::at(home))?;
+    let at = |path: &Path| crate::outbox::at(path.to_owned());
+    fs::set_permissions(&from, fs::Permissions::from_mode(0o644)).map_err(at(&from))?;
+    fs::File::open(&from)
+        .and_then(|file| file.sync_all())
+        .map_err(at(&from))?;
+    atomic::publish(&from, &to)?;
+    let created_at = rfc3339(SystemTime::now());
+    let attempt = facts.plan.v1.as_ref().map_or(1, |v1| v1.attempt);
+    let metadata = json!({
+        "checkpoint_api_version": 1,
+        "submission_id": facts.status.submission_id,
+        "attempt": attempt,
+        "code_hash": facts.status.archive_sha256.as_deref().unwrap_or_default(),
+        "arch_hash": facts.architecture["identity"]["architecture_source_hash"],
+        "recipe_fingerprint": v1_manifest::recipe_fingerprint(&outcome.recipe),
+        "created_at": created_at,
+        "checkpoint_path": checkpoint.path,
+        "hook_return": checkpoint.hook_return,
+        "world_size": facts.measured.world_size,
+        "rank_writer": 0,
+        "checkpoint_dir": checkpoint.checkpoint_dir,
+        "bytes_total": checkpoint.bytes_total,
+    });
+    let path = home.join(CHECKPOINT_METADATA);
+    atomic::write_json(&path, Schema::CheckpointMetadata, &metadata)?;
+    let relative = path.strip_prefix(folder).unwrap_or(&path);
+    Ok(json!({
+        "path": checkpoint.path,
+        "metadata_path": relative,
+        "bytes": checkpoint.bytes,
+        "attempt": attempt,
+        "world_size": facts.measured.world_size,
+        "rank_writer": 0,
+        "created_at": created_at,
+    }))
+}
+
+/// Removes what an attempt that died had published.
+pub fn withdraw(folder: &Path) -> Result<(), OutboxError> {
+    for name in [MANIFEST, METRICS] {
+        atomic::remove_file(&folder.join(name))?;
+    }
+    atomic::remove_folder(&folder.join(CHECKPOINTS))
+}
+
+/// Why a run of the first contract is not ranked, if its manifest says so.
+pub fn why_not_ranked(folder: &Path) -> Result<Option<String>, OutboxError> {
+    let path = folder.join(MANIFEST);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let manifest = schema::read(&path, Schema::RunManifestV1, MAX_DOCUMENT_BYTES)?;
+    let mode = manifest["mode"].as_str().unwrap_or_default();
+    Ok((mode == v1_manifest::SMOKE).then(|| format!("contract v1, mode {mode}")))
+}
