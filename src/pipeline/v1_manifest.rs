@@ -362,3 +362,7 @@ impl Facts<'_> {
         )
     }
 }
+
+#[cfg(test)]
+#[path = "v1_manifest_tests.rs"]
+mod tests;
