@@ -171,3 +171,24 @@ fn only_a_whole_run_in_an_official_mode_is_eligible() {
         });
     }
 }
+
+#[test]
+fn a_checkpoint_has_its_thirteen_keys() {
+    with_facts(&Config::default(), Value::Null, &mut |facts, outcome| {
+        for metadata in [None, Some(serde_json::Map::new())] {
+            let checkpoint = Checkpoint {
+                path: "checkpoints/s1/attempt-2/current/a.pt".to_owned(),
+                checkpoint_dir: "checkpoints/s1/attempt-2/current".to_owned(),
+                bytes: 3,
+                bytes_total: 4,
+                hook_return: crate::referee::checkpoint::HookReturn {
+                    path: "a.pt".to_owned(),
+                    metadata,
+                },
+            };
+            let file = checkpoint_metadata(facts, outcome, &checkpoint, "2026-01-01T00:00:00Z");
+            assert_eq!(file.as_object().unwrap().len(), 13);
+            schema::check(Path::new("file"), Schema::CheckpointMetadata, &file).unwrap();
+        }
+    });
+}
