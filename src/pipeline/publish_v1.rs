@@ -124,21 +124,7 @@ fn publish_checkpoint(
     atomic::publish(&from, &to)?;
     let created_at = rfc3339(SystemTime::now());
     let attempt = facts.plan.v1.as_ref().map_or(1, |v1| v1.attempt);
-    let metadata = json!({
-        "checkpoint_api_version": 1,
-        "submission_id": facts.status.submission_id,
-        "attempt": attempt,
-        "code_hash": facts.status.archive_sha256.as_deref().unwrap_or_default(),
-        "arch_hash": facts.architecture["identity"]["architecture_source_hash"],
-        "recipe_fingerprint": v1_manifest::recipe_fingerprint(&outcome.recipe),
-        "created_at": created_at,
-        "checkpoint_path": checkpoint.path,
-        "hook_return": checkpoint.hook_return,
-        "world_size": facts.measured.world_size,
-        "rank_writer": 0,
-        "checkpoint_dir": checkpoint.checkpoint_dir,
-        "bytes_total": checkpoint.bytes_total,
-    });
+    let metadata = v1_manifest::checkpoint_metadata(facts, outcome, checkpoint, &created_at);
     let path = home.join(CHECKPOINT_METADATA);
     atomic::write_json(&path, Schema::CheckpointMetadata, &metadata)?;
     let relative = path.strip_prefix(folder).unwrap_or(&path);

@@ -14,6 +14,7 @@ use crate::config::{Config, Device, V1Mode};
 use crate::dataset::tokenizer::{BYTES, OWN};
 use crate::digest::sha256;
 use crate::outbox::status::Status;
+use crate::referee::checkpoint::Checkpoint;
 use crate::referee::diagnostics::{Diagnostic, DiagnosticStatus};
 use crate::referee::measured::Measured;
 use crate::referee::plan::RunPlan;
@@ -156,6 +157,30 @@ impl Facts<'_> {
 /// sha256 over the five fields as compact JSON with sorted keys.
 pub fn recipe_fingerprint(recipe: &Recipe) -> String {
     sha256(json!(recipe).to_string().as_bytes())
+}
+
+/// `checkpoint_metadata.v1.json`: thirteen keys.
+pub fn checkpoint_metadata(
+    facts: &Facts<'_>,
+    outcome: &V1Outcome,
+    checkpoint: &Checkpoint,
+    created_at: &str,
+) -> Value {
+    json!({
+        "checkpoint_api_version": 1,
+        "submission_id": facts.status.submission_id,
+        "attempt": facts.plan.v1.as_ref().map_or(1, |v1| v1.attempt),
+        "code_hash": facts.status.archive_sha256.as_deref().unwrap_or_default(),
+        "arch_hash": facts.architecture["identity"]["architecture_source_hash"],
+        "recipe_fingerprint": recipe_fingerprint(&outcome.recipe),
+        "created_at": created_at,
+        "checkpoint_path": checkpoint.path,
+        "hook_return": checkpoint.hook_return,
+        "world_size": facts.measured.world_size,
+        "rank_writer": 0,
+        "checkpoint_dir": checkpoint.checkpoint_dir,
+        "bytes_total": checkpoint.bytes_total,
+    })
 }
 
 /// `metrics` of the manifest.
@@ -362,3 +387,7 @@ impl Facts<'_> {
         )
     }
 }
+
+#[cfg(test)]
+#[path = "v1_manifest_tests.rs"]
+mod tests;
