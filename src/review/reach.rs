@@ -12,7 +12,7 @@ use super::conditions::Conditions;
 use super::parse::ast::{Expr, Stmt};
 use super::scope::ScopeId;
 use super::seeded::{Set, Table};
-use names::{Methods, Reader};
+use names::Methods;
 
 /// How much of a module an import counts for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
