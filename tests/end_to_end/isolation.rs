@@ -87,7 +87,9 @@ fn a_container_is_measured_watched_and_ended_like_any_other_wall() {
     if !has_bwrap() {
         return;
     }
-    let python = repository().join(".venv/bin/python");
+    // without the links on the way to it, which the image does not have
+    let environment =
+        prism::sandbox::python::discover(&repository().join(".venv/bin/python")).unwrap();
     let digest = "0123456789abcdef".repeat(4);
     let contest = Contest::new(json!({
         "sandbox": {
@@ -95,13 +97,12 @@ fn a_container_is_measured_watched_and_ended_like_any_other_wall() {
             "image": format!("prism/python@sha256:{digest}"),
             "memory_bytes": 1_200u64 << 20,
         },
-        "run": {"python": python},
+        "run": {"python": environment.python},
     }));
     let engine = contest.root().join("engine");
     fs::create_dir(&engine).unwrap();
     fs::write(engine.join("docker"), include_str!("engine.py")).unwrap();
     fs::set_permissions(engine.join("docker"), fs::Permissions::from_mode(0o755)).unwrap();
-    let environment = prism::sandbox::python::discover(&python).unwrap();
     let folders = serde_json::to_string(&environment.folders).unwrap();
     fs::write(engine.join("folders.json"), folders).unwrap();
     contest.submit("honest.zip", SMALL, &training());
