@@ -87,8 +87,10 @@ fn look(
     {
         output::report(global.format, &report)?;
     }
-    let failed = !report.infrastructure.is_empty();
-    let again = (!changed.is_empty()).then_some(SOON);
+    // What a request let go on while something else was measured is taken up next.
+    let asked = !report.requests.is_empty();
+    let failed = asked || !report.infrastructure.is_empty();
+    let again = (asked || !changed.is_empty()).then_some(SOON);
     let retry = report.retry_in.map(|wait| wait.max(SOON));
     Ok((sooner(next, [again, retry]), failed))
 }

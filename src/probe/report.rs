@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn a_jump_is_a_spike_and_a_slope_is_none() {
         assert_eq!(spikes(&[5.0, 4.0, 3.0, 2.0, 1.0]), 0);
-        assert_eq!(spikes(&[2.0, 2.0, 2.0, 2.0, 3.0, 2.0, 2.6]), 2);
+        assert_eq!(spikes(&[2.0, 2.0, 2.0, 2.0, 3.0, 2.0, 2.8]), 2);
         assert_eq!(spikes(&[1.0, 9.0]), 0);
         assert_eq!(spikes(&[]), 0);
     }

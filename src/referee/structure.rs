@@ -125,12 +125,13 @@ mod tests {
     /// What comes of these frames.
     fn told(frames: &[String]) -> Result<Structure, Stop> {
         let (mut theirs, ours) = UnixStream::pair().unwrap();
+        // in one piece: many small ones fill the socket before anybody reads
+        let mut bytes = Vec::new();
         for frame in frames {
-            theirs
-                .write_all(&(frame.len() as u32).to_le_bytes())
-                .unwrap();
-            theirs.write_all(frame.as_bytes()).unwrap();
+            bytes.extend((frame.len() as u32).to_le_bytes());
+            bytes.extend(frame.as_bytes());
         }
+        theirs.write_all(&bytes).unwrap();
         drop(theirs);
         take(&mut Connection::new(ours, 0), Duration::from_secs(20))
     }

@@ -33,7 +33,6 @@ fn config() -> Config {
 /// One sound frame of each kind.
 const SOUND: &[&str] = &[
     r#"{"kind":"hello","protocol":1,"rank":0,"local_rank":0,"world_size":1,"python":"3","torch":"2","device":"cpu","device_name":""}"#,
-    r#"{"kind":"structure","lines":[["aten.mm.default",[{"t":[0,0]},3,"f"],[[[2,3],"float32"]]]],"more":true,"failure":null}"#,
     r#"{"kind":"built","tensors":[[10,4,"parameter"],[2,8,"other"]]}"#,
     r#"{"kind":"counted","tensors":[[10,4,"buffer"]]}"#,
     r#"{"kind":"open","batch_size":8,"seq_len":128,"tokenizer":null}"#,
@@ -44,6 +43,7 @@ const SOUND: &[&str] = &[
     r#"{"kind":"failed","stage":"train","type":"ValueError","message":"no","where":"a.py:1"}"#,
     r#"{"kind":"sources","digests":{"a.py":null,"b.py":"00"},"more":false}"#,
     r#"{"kind":"committed","call":1,"shape":[2,3,5],"dtype":"float32"}"#,
+    r#"{"kind":"structure","lines":[["aten.mm.default",[{"t":[0,0]},3,"f"],[[[2,3],"float32"]]]],"more":true,"failure":null}"#,
 ];
 
 /// Values that JSON readers differ about.

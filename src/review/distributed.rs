@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bundle::Bundle;
 use super::finding::{Finding, Place, Severity};
+use super::limits::MAX_FINDINGS_PER_FILE;
 use super::parse::span;
 use super::reach::{Extent, Use, reach};
 use crate::bundle::ContractVersion;
@@ -70,7 +71,7 @@ pub struct DistributedReport {
     pub compliant: bool,
     pub present: Vec<Part>,
     pub missing: Vec<Part>,
-    /// `path:line` of every torch.save that other ranks than 0 can reach.
+    /// `path:line` of each torch.save that other ranks than 0 can reach, the first hundred.
     pub unguarded_writes: Vec<String>,
 }
 
@@ -92,7 +93,7 @@ pub fn check(
                 present.push(part);
             }
         }
-        if is_unguarded_write(bundle, &reached, used) {
+        if unguarded.len() < MAX_FINDINGS_PER_FILE && is_unguarded_write(bundle, &reached, used) {
             unguarded.push(used);
         }
     }

@@ -4,14 +4,15 @@
 //! is and its name is mentioned. Dead code and definitions that nothing names are not reached.
 
 mod expressions;
+mod names;
 mod statements;
 
 use super::bundle::Bundle;
 use super::conditions::Conditions;
 use super::parse::ast::{Expr, Stmt};
-use super::scope::{Bound, ScopeId};
+use super::scope::ScopeId;
 use super::seeded::{Set, Table};
-use super::walk::{Binding, ScopeKind};
+use names::Methods;
 
 /// How much of a module an import counts for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,9 +86,12 @@ pub fn reach<'a>(
         numbers: Table::default(),
         edges: Vec::new(),
         next: 0,
-        mentioned: Set::default(),
-        waiting: Table::default(),
-        followed: Set::default(),
+        methods: Table::default(),
+        registered: Set::default(),
+        name_nodes: Table::default(),
+        definition_nodes: Table::default(),
+        on_main_names: Vec::new(),
+        known_edges: Set::default(),
     };
     let mut roots = Vec::new();
     for (path, symbol) in entries {
@@ -104,6 +108,14 @@ pub fn reach<'a>(
     reacher.reached
 }
 
+/// An end of an edge. Whoever reads a name leads to all that it means: by way of the name, because readers times
+/// meanings would be too many edges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Node {
+    Unit(usize),
+    Name(usize),
+}
+
 /// Scopes of definitions by the scope that holds them and their name.
 type Definitions<'a> = Table<(ScopeId, &'a str), Vec<ScopeId>>;
 
@@ -114,15 +126,20 @@ struct Reacher<'b, 'a> {
     definitions: Vec<Option<Definitions<'a>>>,
     reached: Reached<'a>,
     numbers: Table<(usize, ScopeId), usize>,
-    /// From unit, to unit, on rank 0 only.
-    edges: Vec<(usize, usize, bool)>,
+    /// Ways from one to the next, and whether rank 0 alone takes them; each once.
+    edges: Vec<(Node, Node, bool)>,
+    known_edges: Set<(Node, Node, bool)>,
     /// The next unit to be walked.
     next: usize,
-    mentioned: Set<&'a str>,
-    /// Methods of reached classes that nothing has mentioned yet: file, scope, class.
-    waiting: Table<&'a str, Vec<(usize, ScopeId, usize)>>,
-    /// Names that were followed: file, scope, name.
-    followed: Set<(usize, ScopeId, &'a str)>,
+    /// Methods of reached classes, by their names, and the names that are mentioned.
+    methods: Table<&'a str, Methods>,
+    /// Class, method and whether rank 0 alone defines it.
+    registered: Set<(usize, &'a str, bool)>,
+    /// Names that were read and what they lead to: file, scope, name.
+    name_nodes: Table<(usize, ScopeId, &'a str), Node>,
+    definition_nodes: Table<(usize, ScopeId, &'a str), Node>,
+    /// Of each [`Node::Name`]: rank 0 alone reads it.
+    on_main_names: Vec<bool>,
 }
 
 impl<'a> Reacher<'_, 'a> {
@@ -142,21 +159,41 @@ impl<'a> Reacher<'_, 'a> {
         let mut changed = true;
         while changed {
             changed = false;
-            for &(from, to, on_main) in &self.edges {
-                let from_main = self
-                    .reached
-                    .units
-                    .get(from)
-                    .is_some_and(|unit| unit.on_main);
-                if let Some(unit) = self.reached.units.get_mut(to)
-                    && unit.on_main
-                    && !on_main
-                    && !from_main
+            for index in 0..self.edges.len() {
+                let Some(&(from, to, on_main)) = self.edges.get(index) else {
+                    break;
+                };
+                if on_main || self.on_main(from).is_some_and(|on_main| *on_main) {
+                    continue;
+                }
+                if let Some(on_main) = self.on_main(to)
+                    && *on_main
                 {
-                    unit.on_main = false;
+                    *on_main = false;
                     changed = true;
                 }
             }
+        }
+    }
+
+    fn on_main(&mut self, node: Node) -> Option<&mut bool> {
+        match node {
+            Node::Unit(number) => {
+                let unit = self.reached.units.get_mut(number)?;
+                Some(&mut unit.on_main)
+            }
+            Node::Name(number) => self.on_main_names.get_mut(number),
+        }
+    }
+
+    fn new_name(&mut self) -> Node {
+        self.on_main_names.push(true);
+        Node::Name(self.on_main_names.len() - 1)
+    }
+
+    fn lead(&mut self, from: Node, to: Node, on_main: bool) {
+        if self.known_edges.insert((from, to, on_main)) {
+            self.edges.push((from, to, on_main));
         }
     }
 
@@ -209,86 +246,14 @@ impl<'a> Reacher<'_, 'a> {
         statements::walk(self, number, unit);
     }
 
-    fn enter(&mut self, from: usize, file: usize, scope: ScopeId, on_main: bool) {
+    fn enter(&mut self, from: Node, file: usize, scope: ScopeId, on_main: bool) {
         let definition = self.definition(file, scope);
         let to = self.unit(file, scope, definition);
-        self.edges.push((from, to, on_main));
+        self.lead(from, Node::Unit(to), on_main);
     }
 
     fn enter_module(&mut self, from: usize, file: usize, on_main: bool) {
         let to = self.unit(file, 0, None);
-        self.edges.push((from, to, on_main));
-    }
-
-    fn mention(&mut self, name: &'a str, from: usize, on_main: bool) {
-        self.mentioned.insert(name);
-        // every mention is a way to the method, also a later one
-        if let Some(methods) = self.waiting.get(name) {
-            for (file, scope, _) in methods.clone() {
-                self.enter(from, file, scope, on_main);
-            }
-        }
-    }
-
-    /// A name that is read in `scope`.
-    fn name(&mut self, from: usize, file: usize, scope: ScopeId, name: &str, on_main: bool) {
-        let Some(source) = self.bundle.files.get(file) else {
-            return;
-        };
-        let Some((home, record)) = source.scopes.lookup(scope, name) else {
-            return;
-        };
-        let follows_globals = home == 0 && self.extent == Extent::Needed;
-        let leads_on = |bound: &Bound<'a>| match bound.binding {
-            Binding::ImportFrom { .. } => true,
-            Binding::Alias(_) => follows_globals,
-            _ => false,
-        };
-        if !record.is_definition && !record.bounds.iter().any(leads_on) {
-            return;
-        }
-        for definition in self.defined(file, home, name) {
-            self.enter(from, file, definition, on_main);
-        }
-        let Some((&name, _)) = source
-            .scopes
-            .scopes
-            .get(home)
-            .and_then(|scope| scope.names.get_key_value(name))
-        else {
-            return;
-        };
-        if !self.followed.insert((file, home, name)) {
-            return;
-        }
-        for bound in &record.bounds {
-            match bound.binding {
-                Binding::ImportFrom {
-                    module,
-                    level,
-                    name,
-                } => {
-                    let dotted = self.bundle.absolute(source.path, module, level);
-                    if let Some(&other) = self.bundle.modules.get(&dotted) {
-                        self.followed.remove(&(file, home, name));
-                        self.name(from, other, 0, name, on_main);
-                    }
-                }
-                Binding::Alias(value) if follows_globals => {
-                    self.reached.globals.push((file, value));
-                    let mut walk = statements::UnitWalk {
-                        number: from,
-                        file,
-                        scope: 0,
-                        on_main,
-                        kind: ScopeKind::Function,
-                        is_content: false,
-                        reacher: self,
-                    };
-                    walk.expression(value);
-                }
-                _ => {}
-            }
-        }
+        self.lead(Node::Unit(from), Node::Unit(to), on_main);
     }
 }

@@ -165,7 +165,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 /// Schema by file name; a file of any other name is none of ours.
-const KINDS: [(&str, Option<&str>); 18] = [
+const KINDS: [(&str, Option<&str>); 21] = [
     ("status.json", Some("status")),
     ("review.json", Some("review")),
     ("architecture_graph.json", Some("architecture_graph")),

@@ -290,15 +290,16 @@ fn a_second_signal_ends_it_at_once() {
     // It waits for a file to settle, which no first signal cuts short.
     submit(&scene.contest.inbox(), &[("young.zip", b"young")]);
     let run = scene.contest.prism(&["run", "--format", "json"]);
-    let started = scene.contest.start(run, "run");
+    let mut started = scene.contest.start(run, "run");
     wait_for("the lock is taken", PATIENCE, || {
         scene.queue()["runner"].is_object().then_some(())
     });
-    // Before it listens to signals, the first of them ends it as any other process.
-    std::thread::sleep(Duration::from_millis(500));
-    signal(&started, Signal::TERM);
-    std::thread::sleep(Duration::from_millis(200));
-    signal(&started, Signal::TERM);
+    // Two that come at once can be one to the process; before it listens, the first ends it as any other.
+    wait_for("its end", PATIENCE, || {
+        signal(&started, Signal::TERM);
+        std::thread::sleep(Duration::from_millis(200));
+        started.child.try_wait().unwrap()
+    });
     let ran = started.finish();
     assert!(matches!(ran.code, None | Some(143)), "{ran:?}");
     assert_eq!(scene.queue()["runner"], Value::Null);

@@ -167,6 +167,7 @@ fn heldout_rows() -> Vec<HeldoutRow> {
 fn measured(corpus_manifest_sha256: String) -> Measured {
     let hex = |digit: &str| digit.repeat(64);
     Measured {
+        v1: None,
         snapshots: None,
         structure: None,
         transport: None,

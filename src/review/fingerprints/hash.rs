@@ -19,7 +19,7 @@ pub fn bytes(seed: u64, bytes: &[u8]) -> u64 {
     let rest = chunks.remainder().iter().rev();
     mix(
         hash,
-        rest.fold(0, |word, byte| word << 8 | u64::from(*byte)),
+        rest.fold(0, |word, byte| (word << 8) | u64::from(*byte)),
     )
 }
 

@@ -1,6 +1,8 @@
 //! One expression of a unit: the names it mentions and the members of the bundle's files that it reads.
 
 use super::statements::UnitWalk;
+use std::collections::BTreeMap;
+
 use super::{Extent, Use};
 use crate::review::flow::{Flow, Test};
 use crate::review::origin::Origin;
@@ -12,8 +14,8 @@ use crate::review::walk::{ScopeKind, Span, Visitor};
 pub(super) struct Scan<'s, 'r, 'b, 'a> {
     pub(super) walk: &'s mut UnitWalk<'r, 'b, 'a>,
     pub(super) lambdas: usize,
-    /// Parts that a constant condition keeps from running.
-    pub(super) dead: Vec<Span>,
+    /// Parts that a constant condition keeps from running: start and end.
+    pub(super) dead: BTreeMap<usize, usize>,
 }
 
 impl<'a> Visitor<'a> for Scan<'_, '_, '_, 'a> {
@@ -33,7 +35,8 @@ impl<'a> Visitor<'a> for Scan<'_, '_, '_, 'a> {
         let on_main = self.walk.on_main;
         match expression {
             Expr::Name(name) if matches!(name.ctx, ExprContext::Load) => {
-                self.walk.reacher.name(from, file, scope, &name.id, on_main);
+                let reader = self.walk.reader();
+                self.walk.reacher.name(reader, file, scope, &name.id);
             }
             Expr::Attribute(node) => {
                 self.walk.reacher.mention(&node.attr, from, on_main);
@@ -49,8 +52,8 @@ impl<'a> Visitor<'a> for Scan<'_, '_, '_, 'a> {
                 }
             }
             Expr::IfExp(node) => match self.walk.judge(&node.test) {
-                Test::Never => self.dead.push(span(&*node.body)),
-                Test::Always => self.dead.push(span(&*node.orelse)),
+                Test::Never => self.bury(&node.body),
+                Test::Always => self.bury(&node.orelse),
                 _ => {}
             },
             Expr::BoolOp(node) => {
@@ -61,7 +64,7 @@ impl<'a> Visitor<'a> for Scan<'_, '_, '_, 'a> {
                 let mut is_over = false;
                 for value in &node.values {
                     if is_over {
-                        self.dead.push(span(value));
+                        self.bury(value);
                     } else if matches!(value, Expr::Constant(_) | Expr::Name(_)) {
                         is_over = self.walk.judge(value) == ends;
                     }
@@ -93,14 +96,20 @@ impl<'a> Scan<'_, '_, '_, 'a> {
             return false;
         }
         let (start, end) = span(expression);
-        let is_around = |dead: &Span| dead.0 <= start && end <= dead.1;
-        self.dead.iter().any(is_around)
+        // none of them stands in another, so that only the last that begins before can be around
+        let before = self.dead.range(..=start).next_back();
+        before.is_some_and(|(_, dead_end)| end <= *dead_end)
+    }
+
+    fn bury(&mut self, expression: &Expr) {
+        let (start, end) = span(expression);
+        self.dead.insert(start, end);
     }
 
     /// `layers.block` where `layers` is a file of the bundle.
     fn own_module_member(&mut self, base: &'a Expr, name: &'a str) {
-        let (from, file, scope) = (self.walk.number, self.walk.file, self.walk.scope);
-        let on_main = self.walk.on_main;
+        let (file, scope) = (self.walk.file, self.walk.scope);
+        let reader = self.walk.reader();
         let reacher = &mut *self.walk.reacher;
         let bundle = reacher.bundle;
         if !matches!(base, Expr::Name(_) | Expr::Attribute(_))
@@ -112,7 +121,7 @@ impl<'a> Scan<'_, '_, '_, 'a> {
             if let Origin::Own(module) = origin
                 && let Some(&other) = bundle.modules.get(module.as_ref())
             {
-                reacher.name(from, other, 0, name, on_main);
+                reacher.name(reader, other, 0, name);
             }
         }
     }

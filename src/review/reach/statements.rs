@@ -1,7 +1,10 @@
 //! The statements of one unit: what runs when it does, and what it only defines.
 
+use std::collections::BTreeMap;
+
 use super::expressions::Scan;
-use super::{Extent, Part, Reacher, Unit};
+use super::names::Reader;
+use super::{Extent, Node, Part, Reacher, Unit};
 use crate::review::flow::{Flow, Test, walk_live};
 use crate::review::parse::ast::{Arguments, Expr, Keyword, Pattern, Stmt};
 use crate::review::scope::ScopeId;
@@ -76,6 +79,14 @@ impl<'a> UnitWalk<'_, '_, 'a> {
         }
     }
 
+    pub(super) fn reader(&self) -> Reader {
+        Reader {
+            from: Node::Unit(self.number),
+            unit: self.number,
+            on_main: self.on_main,
+        }
+    }
+
     fn expressions(&mut self, expressions: &'a [Expr]) {
         for expression in expressions {
             self.expression(expression);
@@ -96,7 +107,7 @@ impl<'a> UnitWalk<'_, '_, 'a> {
         let mut scan = Scan {
             walk: self,
             lambdas: 0,
-            dead: Vec::new(),
+            dead: BTreeMap::new(),
         };
         walk_expression(expression, &mut scan);
     }
@@ -108,18 +119,8 @@ impl<'a> UnitWalk<'_, '_, 'a> {
             }
             return;
         }
-        let from = self.number;
-        for scope in self.reacher.defined(self.file, self.scope, name) {
-            let method = (self.file, scope, from);
-            let methods = self.reacher.waiting.entry(name).or_default();
-            if !methods.contains(&method) {
-                methods.push(method);
-            }
-            let is_called_by_others = name == "forward" || name.starts_with("__");
-            if is_called_by_others || self.reacher.mentioned.contains(name) {
-                self.reacher.enter(from, self.file, scope, self.on_main);
-            }
-        }
+        self.reacher
+            .method(self.number, self.file, self.scope, name, self.on_main);
     }
 
     fn import(&mut self, dotted: &str) {
@@ -159,9 +160,13 @@ impl<'a> Flow<'a> for UnitWalk<'_, '_, 'a> {
             Stmt::AsyncFunctionDef(def) => self.function(&def.name, &def.decorator_list, &def.args),
             Stmt::ClassDef(class) => {
                 if self.reacher.extent == Extent::Imported {
-                    for scope in self.reacher.defined(self.file, self.scope, &class.name) {
-                        self.reacher.enter(self.number, self.file, scope, on_main);
-                    }
+                    self.reacher.definitions(
+                        Node::Unit(self.number),
+                        self.file,
+                        self.scope,
+                        &class.name,
+                        on_main,
+                    );
                 }
             }
             Stmt::Assign(node) => {

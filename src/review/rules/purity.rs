@@ -74,7 +74,7 @@ const LENGTHS: u64 = {
 
 /// Whether a name is one that [`check`] looks for.
 pub fn is_data_word(name: &str) -> bool {
-    name.len() < 64 && LENGTHS >> name.len() & 1 == 1 && DATA_WORDS.contains(&name)
+    name.len() < 64 && (LENGTHS >> name.len()) & 1 == 1 && DATA_WORDS.contains(&name)
 }
 
 /// A cheap look that most submissions pass: whether the entries' files, or any file where one of those imports another,
@@ -116,6 +116,9 @@ pub fn check(bundle: &Bundle<'_>, hooks: &[Hook]) -> Vec<Finding> {
         .collect();
     let mut findings: Vec<Finding> = Vec::new();
     for used in &reached.uses {
+        if findings.len() >= MAX_FINDINGS {
+            break;
+        }
         let has_data = loads_data.get(used.file).copied().unwrap_or(false);
         let Some(detail) = impurity(bundle, used, has_data) else {
             continue;
@@ -137,7 +140,7 @@ pub fn check(bundle: &Bundle<'_>, hooks: &[Hook]) -> Vec<Finding> {
         let is_known = findings
             .iter()
             .any(|known| (&known.path, known.line) == (&finding.path, finding.line));
-        if !is_known && findings.len() < MAX_FINDINGS {
+        if !is_known {
             findings.push(finding);
         }
     }

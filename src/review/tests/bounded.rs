@@ -3,9 +3,9 @@
 
 use proptest::prelude::*;
 
-use super::{plain_bundle, review_beside_plain};
+use super::{ROLES, plain_bundle, review_beside_plain};
 use crate::review::limits::MAX_FINDINGS_PER_FILE;
-use crate::review::{Review, Verdict, normalised_source, render};
+use crate::review::{Finding, Review, Verdict, normalised_source, render, review};
 
 /// Syntax nodes that one byte of source can make: `x` is a name and a statement.
 const NODES_PER_BYTE: usize = 2;
@@ -158,6 +158,48 @@ fn deep_and_long_shapes_are_bounded() {
     for (name, source) in shapes {
         let review = review_beside_plain(source.as_bytes());
         assert_bounded(name, source.as_bytes(), &review);
+    }
+}
+
+/// What the entry points reach: names that lead in a ring, and as many readers as meanings of one name.
+#[test]
+fn reach_is_bounded() {
+    let sources = [
+        (
+            "from ring import x\n\n\ndef build_model(ctx):\n    return x(ctx)\n".to_owned(),
+            "from ring_two import x\n",
+        ),
+        (
+            "def build_model(ctx): return build_model(ctx)\n".repeat(3_000),
+            "",
+        ),
+        (
+            format!(
+                "class A:\n{}\n\ndef build_model(ctx):\n    A()\n{}",
+                " def f(self): self.f\n".repeat(2_000),
+                "    ctx.f\n".repeat(2_000)
+            ),
+            "",
+        ),
+        (
+            format!(
+                "def build_model(ctx):\n    return [{}]\n",
+                "0 and ctx, ".repeat(4_000)
+            ),
+            "",
+        ),
+    ];
+    for (architecture, ring) in sources {
+        let mut files = plain_bundle();
+        files.insert("architecture.py".to_owned(), architecture.into_bytes());
+        files.insert("ring.py".to_owned(), ring.into());
+        files.insert(
+            "ring_two.py".to_owned(),
+            b"from ring import x\nimport ring\n".to_vec(),
+        );
+        let review = review(&files, &ROLES);
+        let is_fault = |finding: &Finding| finding.explanation.contains("internal fault");
+        assert!(!review.findings.iter().any(is_fault));
     }
 }
 
