@@ -32,7 +32,7 @@ fn with_facts(config: &Config, isolation: Value, check: &mut dyn FnMut(&Facts<'_
     .unwrap();
     let entry = json!({"path": "model.py", "symbol": "build_model"});
     let plan: RunPlan = serde_json::from_value(json!({
-        "submission_id": "s1", "project": "", "architecture": entry, "training": entry, "sources": {}, "tokenizer": null,
+        "submission_id": "s1", "target": null, "probe": {}, "project": "", "architecture": entry, "training": entry, "sources": {}, "tokenizer": null,
         "v1": {"kind": "full", "attempt": 2, "architecture_id": null, "hooks": {"infer": "training", "train_step": "training"}},
         "prism": "", "folder": "", "audit_key": "", "order_key": null, "config": config,
     }))
