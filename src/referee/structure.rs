@@ -9,6 +9,7 @@ use super::connection::{Connection, Stop, explain, unexpected};
 use super::handshake;
 use super::launch::Phase;
 use super::measured::Fault;
+use super::phases::take_built;
 use super::plan::RunPlan;
 use super::wire::{FromReferee, FromRunner, clipped};
 use crate::config::Device;
@@ -82,7 +83,7 @@ pub fn on_cpu(
     let Some(connection) = started.connections.first_mut() else {
         return Ok(None);
     };
-    let told = take(connection, patience);
+    let told = take_built(connection, patience).and_then(|_| take(connection, patience));
     // If it is gone already there is nothing to end.
     let _ = connection.send(&FromReferee::End { reason: "done" });
     let told = match told.map_err(|stop| explain(stop, &started.running, "building on the CPU")) {

@@ -170,6 +170,12 @@ impl Scene {
             let name = path.file_name().unwrap().to_str().unwrap();
             let is_whole = if name.ends_with(".json") {
                 serde_json::from_slice::<Value>(&content).is_ok()
+            } else if name.ends_with(".jsonl") {
+                let text = std::str::from_utf8(&content).unwrap();
+                (text.is_empty() || text.ends_with('\n'))
+                    && text
+                        .lines()
+                        .all(|line| serde_json::from_str::<Value>(line).is_ok())
             } else if name == "submission.zip" {
                 self.archives.contains(&content)
             } else if name.ends_with(".parquet") {

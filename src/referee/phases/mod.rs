@@ -55,7 +55,7 @@ fn too_many_processes() -> Fault {
 }
 
 /// Takes `built` and adds up the elements of all tensors.
-fn take_built(connection: &mut Connection, patience: Duration) -> Result<u64, Stop> {
+pub fn take_built(connection: &mut Connection, patience: Duration) -> Result<u64, Stop> {
     let frame = connection.receive(patience)?;
     let FromRunner::Built { tensors } = &frame else {
         return Err(unexpected(&frame, "built").into());

@@ -40,12 +40,16 @@ impl Twin {
     ) -> Result<Self, Stop> {
         let patience = Duration::from_secs(config.run.build_s);
         let connection = only(&mut started)?;
-        let told = tells_structure
-            .then(|| structure::take(connection, patience))
-            .transpose();
-        let built = told.and_then(|told| Ok((told, take_built(connection, patience)?)));
-        let (structure, parameters) = built.map_err(|stop| build_fault(stop, &started, config))?;
+        let built = take_built(connection, patience);
+        let parameters = match built {
+            Ok(parameters) => parameters,
+            Err(stop) => return Err(build_fault(stop, &started, config)),
+        };
         check_cap(parameters, config.contest.max_parameters)?;
+        let told = tells_structure
+            .then(|| structure::take(only(&mut started)?, patience))
+            .transpose();
+        let structure = told.map_err(|stop| build_fault(stop, &started, config))?;
         Ok(Self {
             started,
             parameters,

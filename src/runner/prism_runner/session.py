@@ -182,15 +182,20 @@ class Session:
         model = self._fresh_model()
         self._materialise(model)
         entries = census.count_tensors(model, self._namespaces)
+        told = None
         if self._tells_structure:
-            self._tell_structure(model)
+            # The count first: a model over the cap ends here, before it is traced.
+            self._channel.send("built", tensors=census.fit_frame(entries))
+            told = structure.listing_of(model, self._numerics, self._vocab_size)
         del model
         gc.collect()
         self._model = self._fresh_model()
-        self._channel.send("built", tensors=census.fit_frame(entries))
+        if told is None:
+            self._channel.send("built", tensors=census.fit_frame(entries))
+        else:
+            self._tell_structure(*told)
 
-    def _tell_structure(self, model: nn.Module) -> None:
-        lines, failure = structure.listing_of(model, self._numerics, self._vocab_size)
+    def _tell_structure(self, lines: list[structure.Line], failure: str | None) -> None:
         for piece, more in structure.frames(lines):
             self._channel.send("structure", lines=piece, more=more, failure=failure)
 
