@@ -74,6 +74,11 @@ pub(super) fn watch(sandbox: &Arc<Shared>, artifacts: &Path, limits: &Limits) {
         };
         let members = tree::members(root);
         let usage = tree::usage(&members);
+        // First of all: every further question to a tree that multiplies gives it time to do so.
+        if let Some(breach) = breach(0, usage.tasks, 0, limits) {
+            sandbox.end_for(breach);
+            return;
+        }
         let tmpfs = if sandbox.is_walled() {
             held::tmpfs(&members, limits.tmp_bytes)
         } else {
