@@ -29,6 +29,9 @@ fn archive_check(contest: &Contest, folder: &Path) -> (Value, Value) {
     let report = ask(contest, &["audit", folder.to_str().unwrap()]).json();
     let run = &report["runs"][0];
     let checks = run["checks"].as_array().unwrap();
+    for check in checks.iter().filter(|check| check["outcome"] == "failed") {
+        eprintln!("{check:#}");
+    }
     let check = checks.iter().find(|check| check["name"] == "archive");
     (run["verdict"].clone(), check.unwrap()["outcome"].clone())
 }

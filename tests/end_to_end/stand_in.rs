@@ -60,7 +60,9 @@ impl StandIn {
         fs::write(canned.join("heldout.jsonl"), lines(heldout)).unwrap();
         fs::write(canned.join("train.log"), "trained\n").unwrap();
         fs::write(canned.join("twin.log"), "built\n").unwrap();
-        let measured = serde_json::to_vec(&measured(sha256)).unwrap();
+        let manifest: Value = serde_json::from_slice(&corpus).unwrap();
+        let shards = manifest["splits"]["train"]["shards"].as_array().unwrap();
+        let measured = serde_json::to_vec(&measured(sha256, shards.len() as u64)).unwrap();
         fs::write(canned.join("measured.json"), measured).unwrap();
         let script = folder.join("referee.sh");
         fs::write(&script, SCRIPT).unwrap();
@@ -164,7 +166,7 @@ fn heldout_rows() -> Vec<HeldoutRow> {
     HeldoutRole::ALL.into_iter().flat_map(steps).collect()
 }
 
-fn measured(corpus_manifest_sha256: String) -> Measured {
+fn measured(corpus_manifest_sha256: String, shard_count: u64) -> Measured {
     let hex = |digit: &str| digit.repeat(64);
     Measured {
         v1: None,
@@ -184,7 +186,7 @@ fn measured(corpus_manifest_sha256: String) -> Measured {
         stream_tokens: 8_192,
         corpus_manifest_sha256,
         corpus_name: "end-to-end".to_owned(),
-        shard_count: 1,
+        shard_count,
         model_params: Some(65_536),
         step0_nats: Some(8.3),
         step0_bytes_per_token: 1.0,
