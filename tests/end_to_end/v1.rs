@@ -129,7 +129,7 @@ fn hooks_are_measured_like_any_training() {
     for (name, state, rule) in [
         ("narrow.py", "rejected", "prism:logits-shape"),
         ("no-recipe.py", "rejected", "prism:missing-entrypoint"),
-        ("no-id.zip", "rejected", "prism:manifest-invalid"),
+        ("no-id.zip", "rejected", "prism:manifest-kind"),
     ] {
         let submission = contest.submission(name);
         let got = (submission.state(), submission.rule_id());
