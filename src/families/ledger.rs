@@ -13,6 +13,9 @@ use super::structure::{Basis, family_id};
 /// Schema version of every event.
 pub const OWNERSHIP_SCHEMA: &str = "prism_ownership_event.v1";
 
+/// Name of the log of ownership in an outbox, one event a line.
+pub const OWNERSHIP_FILE: &str = "ownership.jsonl";
+
 /// One ranked run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

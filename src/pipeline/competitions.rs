@@ -16,7 +16,7 @@ use crate::score::components;
 use crate::score::leaderboard::{LeaderboardRow, owner};
 
 /// Log of ownership, one event a line.
-pub const OWNERSHIP: &str = "ownership.jsonl";
+pub const OWNERSHIP: &str = ledger::OWNERSHIP_FILE;
 /// Families, trainings, and what they earn.
 pub const FAMILIES: &str = "families.json";
 const FAMILIES_SCHEMA: &str = "prism_families.v1";

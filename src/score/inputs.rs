@@ -1,5 +1,6 @@
 //! Finding what a rescoring is asked to look at: manifests, files with one manifest per line, run folders.
 
+use crate::families::ledger::OWNERSHIP_FILE;
 use std::path::{Path, PathBuf};
 
 use super::error::ScoreError;
@@ -131,6 +132,10 @@ fn walk(root: &Path, inputs: &mut Vec<Result<Input, (PathBuf, ScoreError)>>) {
             }
         } else if entry.file_type().is_file() && !hidden {
             let path = entry.into_path();
+            if path.file_name().is_some_and(|name| name == OWNERSHIP_FILE) {
+                // an outbox's own, and no manifests
+                continue;
+            }
             if is_lines(&path) {
                 inputs.push(Ok(Input::Lines { path }));
             } else if has_suffix(&path, "json") {

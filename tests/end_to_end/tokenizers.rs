@@ -137,7 +137,11 @@ fn a_tokenizer_of_its_own_is_scored_and_a_lossy_one_rejected() {
 
 #[test]
 fn prism_yaml_decides_and_code_does_not_tokenize() {
-    let contest = Contest::new(json!({"contest": {"vocab_size": 50_257, "min_steps": 2}}));
+    // in full: a committed loss is charged its tolerance as well
+    let contest = Contest::new(json!({
+        "contest": {"vocab_size": 50_257, "min_steps": 2},
+        "audit": {"transport": "full"},
+    }));
     let submit = |name: &str, declared: &str, training: &str| {
         let manifest = format!("tokenizer: {declared}\n");
         let model = uniform();
