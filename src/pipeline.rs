@@ -9,9 +9,11 @@ mod board_cache;
 mod compare;
 mod competitions;
 mod examine;
+mod examining;
 mod guard;
 mod ledger;
 mod measure;
+mod measuring;
 mod preflight;
 pub mod prune;
 mod publish;
@@ -19,6 +21,7 @@ mod publish_v1;
 mod quarantine;
 pub mod queue;
 mod recover;
+mod report;
 pub mod requests;
 mod seeds;
 mod stop;
@@ -26,19 +29,14 @@ mod stored;
 mod v1_manifest;
 mod v1_validation;
 
-use std::collections::HashSet;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use rayon::prelude::*;
-
-use crate::bundle::Kind;
 use crate::config::Config;
-use crate::intake::{self, Candidate, IntakeError, Reading, Seen};
+use crate::intake::{IntakeError, Seen};
 use crate::outbox::lock::{self, OutboxLock};
-use crate::outbox::status::{Reason, State, Status, Verdict};
+use crate::outbox::status::Status;
 use crate::outbox::{Outbox, OutboxError};
 use crate::progress::Progress;
 use crate::score::ScoreError;
@@ -53,16 +51,14 @@ pub use examine::{ARCHIVE, Comparison, review_of};
 pub use measure::referee_executable;
 pub use publish::{CORPUS_MANIFEST, LOG, MANIFEST};
 pub use publish_v1::{CHECKPOINTS, MANIFEST as MANIFEST_V1, METRICS};
+pub use report::{Outcome, Report};
 pub use seeds::again as seeds_again;
 pub use stop::Stop;
 
 use board_cache::BoardCache;
-use compare::{Corpus, Fault};
-use examine::Examined;
 use ledger::Ledger;
-use measure::MeasureFailure;
+use report::{latest, outcome, told};
 use requests::Taken;
-use stored::Source;
 
 /// What stops the pipeline itself.
 #[derive(Debug, thiserror::Error)]
@@ -94,64 +90,6 @@ pub fn families(config: &Config) -> Result<(Standing, Vec<String>), OutboxError>
     let outbox = Outbox::new(&config.outbox);
     let scored = board::read(&outbox, &Ledger::default(), &BoardCache::open(&outbox))?;
     Ok((scored.standing(&config.competitions), scored.unreadable))
-}
-
-/// One submission after a run of the pipeline.
-#[derive(Debug, Clone, serde::Serialize)]
-pub struct Outcome {
-    pub submission_id: String,
-    pub name: String,
-    pub state: State,
-    pub verdict: Option<Verdict>,
-    pub reason: Option<Reason>,
-}
-
-/// What one run of the pipeline did.
-#[derive(Debug, Clone, Default, serde::Serialize)]
-pub struct Report {
-    /// Submissions that this run moved, in the order in which they were accepted.
-    pub processed: Vec<Outcome>,
-    /// Complete files whose submission was already concluded by an earlier run.
-    pub known: u64,
-    /// Files that are still being written.
-    pub waiting: Vec<String>,
-    /// Files of the inbox that are no submissions, with the reason.
-    pub ignored: Vec<String>,
-    /// Infrastructure failures; the submissions concerned are tried again on the next run.
-    pub infrastructure: Vec<String>,
-    /// What the operator asked for and what became of it.
-    pub requests: Vec<String>,
-    pub board: Board,
-    /// When something that failed for want of infrastructure may be tried again.
-    #[serde(skip)]
-    pub retry_in: Option<Duration>,
-    /// Files that could not be examined for want of infrastructure: they are to be offered again.
-    #[serde(skip)]
-    pub unread: Vec<PathBuf>,
-    /// Whether a stop left something undone.
-    #[serde(skip)]
-    pub stopped: bool,
-}
-
-impl Report {
-    fn retry_within(&mut self, wait: Duration) {
-        self.retry_in = Some(self.retry_in.map_or(wait, |before| before.min(wait)));
-    }
-}
-
-/// Archives that are examined before the next ones are opened: what bounds the memory of a large look.
-const EXAMINED_AT_ONCE: usize = 256;
-
-/// The unit of recorded times: two submissions are never accepted at the same one.
-const TICK: Duration = Duration::from_millis(1);
-
-/// What became of one file.
-enum Looked {
-    Known,
-    /// It is one that this run looks at anyway.
-    Again,
-    Changed,
-    Examined(Box<Examined>),
 }
 
 /// A pipeline that holds its outbox.
@@ -313,237 +251,8 @@ impl<'a> Pipeline<'a> {
         }
     }
 
-    /// Bytes to reviewed and compared bundles: nothing of a submission runs here.
-    fn examine(
-        &self,
-        candidates: &[Candidate],
-        changed: &mut Vec<PathBuf>,
-        moved: &mut Vec<Status>,
-        report: &mut Report,
-    ) -> Result<(), PipelineError> {
-        // What an earlier run began comes first; it needs no inbox.
-        let with_held = !self.looked_at_held.swap(true, Ordering::SeqCst);
-        let mut sources = stored::sources(&self.ledger, &self.outbox, with_held)?;
-        sources.extend(candidates.iter().map(Source::File));
-        let bar = self.progress.examining(sources.len() as u64);
-        let mut corpus = Corpus::new(self.config, &self.outbox, &self.ledger);
-        let seen = Mutex::default();
-        let mut next = SystemTime::now();
-        for some in sources.chunks(EXAMINED_AT_ONCE) {
-            if self.stop.is_asked() {
-                report.stopped = true;
-                break;
-            }
-            // Many at a time. Their times of acceptance differ, in the order of arrival, whichever is examined first.
-            let first = next.max(SystemTime::now());
-            let accepted_at = |place: usize| first + TICK * u32::try_from(place).unwrap_or(0);
-            next = accepted_at(some.len());
-            let looked: Vec<Result<Looked, PipelineError>> = some
-                .par_iter()
-                .enumerate()
-                .map(|(place, source)| {
-                    let result = self.look_at(source, &seen, accepted_at(place));
-                    bar.inc(1);
-                    result
-                })
-                .collect();
-            // One at a time, in memory: which of them say what an earlier one said.
-            let mut compared = Vec::new();
-            for (source, result) in some.iter().zip(looked) {
-                match result {
-                    Ok(Looked::Known) => report.known += 1,
-                    Ok(Looked::Again) => {}
-                    Ok(Looked::Changed) => changed.push(source.path()),
-                    Ok(Looked::Examined(examined)) => {
-                        let comparison = corpus.compare(&examined)?;
-                        compared.push((source, Ok((*examined, comparison))));
-                    }
-                    Err(error) => compared.push((source, Err(error))),
-                }
-            }
-            let concluded: Vec<(&Source<'_>, Result<Status, PipelineError>)> = compared
-                .into_par_iter()
-                .map(|(source, result)| {
-                    let status = result
-                        .and_then(|(examined, comparison)| self.conclude(examined, comparison));
-                    (source, status)
-                })
-                .collect();
-            for (source, status) in concluded {
-                match status {
-                    Ok(status) => {
-                        self.tell(&status);
-                        moved.push(status);
-                    }
-                    Err(error) => {
-                        report
-                            .infrastructure
-                            .push(format!("{}: {error}", source.path().display()));
-                        report.unread.push(source.path());
-                        report.retry_within(self.retry_after());
-                    }
-                }
-            }
-        }
-        bar.finish_and_clear();
-        // Derived from the archives: without it, the next run makes it again.
-        if let Err(error) = corpus.save() {
-            report.infrastructure.push(told(&error));
-        }
-        Ok(())
-    }
-
-    /// One at a time, in the order in which they were accepted: whatever was reviewed and not yet measured, also by an
-    /// earlier run that was killed.
-    fn measure(&self, moved: &mut Vec<Status>, report: &mut Report) -> Result<(), PipelineError> {
-        let mut tried = HashSet::new();
-        let mut is_ready = false;
-        loop {
-            let now = SystemTime::now();
-            let mut waiting = self.waiting()?;
-            waiting.retain(|status| !tried.contains(&status.submission_id));
-            if self.stop.is_asked() {
-                report.stopped |= !waiting.is_empty();
-                break;
-            }
-            let (resting, mut ready): (Vec<Status>, Vec<Status>) = waiting
-                .into_iter()
-                .partition(|status| queue::rest(status, now).is_some());
-            if ready.is_empty() {
-                report_resting(&resting, now, report);
-                break;
-            }
-            if !is_ready && let Err(failure) = preflight::preflight(self.config) {
-                let waits = if ready.len() == 1 {
-                    "submission waits"
-                } else {
-                    "submissions wait"
-                };
-                let line = format!("{} {waits}: {failure}", ready.len());
-                report.infrastructure.push(line);
-                for status in &mut ready {
-                    if let Err(error) = measure::note(&self.outbox, status, &failure) {
-                        report.infrastructure.push(told(&error));
-                    }
-                }
-                report.retry_within(self.retry_after());
-                break;
-            }
-            is_ready = true;
-            let count = tried.len() + ready.len();
-            let mut status = ready.swap_remove(0);
-            tried.insert(status.submission_id.clone());
-            let news = self.progress.run(&status.name, tried.len(), count);
-            match measure::measure(self.config, &self.outbox, &mut status, news, &self.stop) {
-                Ok(()) => self.tell(&status),
-                Err(MeasureFailure::Ended(why)) => {
-                    report.stopped |= self.stop.is_asked();
-                    self.progress.line(&format!("{}: {why}", status.name));
-                }
-                Err(failure) => {
-                    self.tell(&status);
-                    report
-                        .infrastructure
-                        .push(format!("{}: {failure}", status.name));
-                    if let Some(rest) = queue::rest(&status, now) {
-                        report.retry_within(rest);
-                    }
-                }
-            }
-            moved.push(status);
-            self.take_requests(moved, report);
-        }
-        Ok(())
-    }
-
     fn retry_after(&self) -> Duration {
         Duration::from_secs(self.config.run.retry_after_s)
-    }
-
-    /// Examines a file of the inbox, or the archive of a submission that an earlier run did not come to an end with.
-    fn look_at(
-        &self,
-        source: &Source<'_>,
-        seen: &Mutex<HashSet<String>>,
-        accepted_at: SystemTime,
-    ) -> Result<Looked, PipelineError> {
-        // The same bytes under two names, or stored and still in the inbox, are one submission, examined once.
-        let is_first = |id: &str| {
-            let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-            seen.insert(id.to_owned())
-        };
-        let arrival = match source {
-            Source::Stored(status) => stored::arrival(&self.outbox, status)?,
-            Source::File(candidate) => {
-                match intake::read(candidate, self.config.archive.max_archive_bytes, "")? {
-                    Reading::Changed => return Ok(Looked::Changed),
-                    Reading::Arrival(arrival) => examine::as_archive(arrival)?,
-                    Reading::Oversized(oversized) => {
-                        if self.is_done(&oversized.submission_id) {
-                            return Ok(Looked::Known);
-                        }
-                        if !is_first(&oversized.submission_id) {
-                            return Ok(Looked::Again);
-                        }
-                        return Ok(Looked::Examined(Box::new(Examined {
-                            status: examine::reject_unread(&self.outbox, &oversized, accepted_at)?,
-                            accepted: None,
-                            kind: Kind::Full,
-                        })));
-                    }
-                }
-            }
-        };
-        if matches!(source, Source::File(_)) && self.is_done(&arrival.submission_id) {
-            return Ok(Looked::Known);
-        }
-        if !is_first(&arrival.submission_id) {
-            return Ok(Looked::Again);
-        }
-        let examined = examine::examine(self.config, &self.outbox, &arrival, accepted_at)?;
-        Ok(Looked::Examined(Box::new(examined)))
-    }
-
-    /// Publishes the review of a submission that the rules accept, with what the comparison came to.
-    fn conclude(
-        &self,
-        examined: Examined,
-        comparison: Result<Option<Comparison>, Fault>,
-    ) -> Result<Status, PipelineError> {
-        let Examined {
-            mut status,
-            accepted,
-            ..
-        } = examined;
-        let Some(review) = accepted else {
-            return Ok(status);
-        };
-        match comparison {
-            Ok(comparison) => {
-                examine::conclude(&self.outbox, &mut status, review, comparison.as_ref())?;
-            }
-            Err(Fault) => {
-                examine::hold_for_fault(&mut status);
-                status.write(&self.outbox)?;
-            }
-        }
-        Ok(status)
-    }
-
-    /// Whether a submission needs nothing more. A status that cannot be read is told when it is examined.
-    fn is_done(&self, submission_id: &str) -> bool {
-        if prune::is_pruned(&self.outbox, submission_id) {
-            return true;
-        }
-        matches!(Status::read(&self.outbox, submission_id), Ok(Some(status)) if status.is_final() || status.is_held_by_operator())
-    }
-
-    /// Submissions that wait for the device, in the order in which they were accepted.
-    fn waiting(&self) -> Result<Vec<Status>, PipelineError> {
-        let mut statuses = self.ledger.statuses(&self.outbox)?.readable;
-        statuses.retain(queue::waits);
-        statuses.sort_by(queue::order);
-        Ok(statuses)
     }
 
     fn tell(&self, status: &Status) {
@@ -553,43 +262,5 @@ impl<'a> Pipeline<'a> {
             self.progress
                 .verdict(&status.name, verdict, text.as_deref());
         }
-    }
-}
-
-/// The last status of each submission, in the order in which they were accepted.
-fn latest(mut moved: Vec<Status>) -> Vec<Status> {
-    let mut ids = HashSet::new();
-    moved.reverse();
-    moved.retain(|status| ids.insert(status.submission_id.clone()));
-    moved.sort_by(queue::order);
-    moved
-}
-
-fn told(error: &OutboxError) -> String {
-    format!("{error} ({})", error.hint())
-}
-
-/// Those that failed a moment ago are told of, too: something waits for a better machine.
-fn report_resting(resting: &[Status], now: SystemTime, report: &mut Report) {
-    for status in resting {
-        let Some(rest) = queue::rest(status, now) else {
-            continue;
-        };
-        report.retry_within(rest);
-        let why = status.reason.as_ref().map_or("", |reason| &reason.message);
-        let until = status.queue.not_before.as_deref().unwrap_or_default();
-        report
-            .infrastructure
-            .push(format!("{}: tried again after {until}: {why}", status.name));
-    }
-}
-
-fn outcome(status: Status) -> Outcome {
-    Outcome {
-        submission_id: status.submission_id,
-        name: status.name,
-        state: status.state,
-        verdict: status.verdict,
-        reason: status.reason,
     }
 }
