@@ -3,9 +3,11 @@
 //! Archives are examined many at a time; runs are measured one at a time. There is no database: what was done is what lies in
 //! the outbox, so running again does nothing new, and a killed run goes on where its last whole file says.
 
+mod admit;
 mod architecture;
 mod board;
 mod board_cache;
+mod claimants;
 mod compare;
 mod competitions;
 mod examine;

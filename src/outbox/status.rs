@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::schema::{self, Schema};
 use super::{Outbox, OutboxError, atomic, seal};
+use crate::identity::Mode;
 
 pub const FILE: &str = "status.json";
 pub const SCHEMA_VERSION: &str = "prism_status.v1";
@@ -88,6 +89,28 @@ impl Queueing {
     }
 }
 
+/// What was known of an identity when a submission was taken in: enough to verify the signature again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Identity {
+    /// `identity.mode` at that time.
+    pub mode: Mode,
+    /// A hotkey that was named without a signature: it owns nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claimed: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nonce: Option<String>,
+    /// As it was signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub submitted_at: Option<String>,
+    /// sr25519, 128 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
+    /// sha256 of the file that was signed: of the archive, of a bare `.py`, or of an envelope.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_sha256: Option<String>,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Status {
@@ -97,7 +120,11 @@ pub struct Status {
     pub name: String,
     /// None for a file that was too large to be read.
     pub archive_sha256: Option<String>,
+    /// Whose it is: a signature of this hotkey was verified.
     pub hotkey: Option<String>,
+    /// What was asked of its identity, and shown. None in statuses of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Identity>,
     /// When it was first seen, RFC 3339: what breaks ties on the leaderboard.
     pub accepted_at: String,
     pub state: State,
@@ -127,6 +154,7 @@ impl Status {
             name: name.to_owned(),
             archive_sha256: archive_sha256.map(str::to_owned),
             hotkey: None,
+            identity: None,
             accepted_at: at.clone(),
             state: State::Received,
             verdict: None,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use rustix::fs::{CWD, FileType, Mode};
 use tempfile::TempDir;
 
-use super::super::{Inbox, IntakeError, Seen, WaitReason};
+use super::super::{Customs, Inbox, IntakeError, Seen, WaitReason};
 use super::{EMPTY_ZIP, OLD, SETTLE, inbox_of, put, ready};
 
 #[test]
@@ -72,9 +72,9 @@ fn what_is_no_submission_is_said_once() {
     assert_eq!(
         reasons,
         [
-            "folder-link: the name ends neither with .zip nor with .py",
+            "folder-link: the name ends neither with .zip nor with .py nor with .json",
             "link.zip: a symbolic link, not a regular file",
-            "notes.txt: the name ends neither with .zip nor with .py",
+            "notes.txt: the name ends neither with .zip nor with .py nor with .json",
             "pipe.zip: a named pipe, not a regular file",
             "socket.zip: a socket, not a regular file",
         ]
@@ -159,13 +159,19 @@ fn an_old_file_without_an_end_waits_for_our_own_clock() {
 fn a_run_that_ends_waits_for_young_files() {
     let directory = TempDir::new().expect("a directory");
     put(&directory, "a.zip", EMPTY_ZIP, Duration::ZERO);
-    let mut inbox = Inbox::new(directory.path(), Duration::from_millis(150));
+    let mut inbox = Inbox::new(
+        directory.path(),
+        Customs::settling(Duration::from_millis(150)),
+    );
     let seen = inbox
         .look_until_settled(Duration::from_secs(20))
         .expect("an inbox");
     assert_eq!(ready(&seen), ["a.zip"]);
     put(&directory, "b.zip", EMPTY_ZIP, Duration::ZERO);
-    let mut inbox = Inbox::new(directory.path(), Duration::from_secs(3600));
+    let mut inbox = Inbox::new(
+        directory.path(),
+        Customs::settling(Duration::from_secs(3600)),
+    );
     let seen = inbox
         .look_until_settled(Duration::from_millis(30))
         .expect("an inbox");
@@ -179,13 +185,15 @@ fn a_run_that_ends_waits_for_young_files() {
 #[test]
 fn an_inbox_that_is_none() {
     let directory = TempDir::new().expect("a directory");
-    let missing = Inbox::new(directory.path().join("no"), SETTLE).look();
+    let missing = Inbox::new(directory.path().join("no"), Customs::settling(SETTLE)).look();
     assert!(
         matches!(missing, Err(IntakeError::InboxMissing { .. })),
         "{missing:?}"
     );
     let file = put(&directory, "file", b"", OLD);
-    let error = Inbox::new(&file, SETTLE).look().expect_err("a file");
+    let error = Inbox::new(&file, Customs::settling(SETTLE))
+        .look()
+        .expect_err("a file");
     assert!(
         matches!(error, IntakeError::InboxNotDirectory { .. }),
         "{error}"
