@@ -28,6 +28,7 @@ pub mod requests;
 mod seeds;
 mod stop;
 mod stored;
+mod summary;
 mod v1_manifest;
 mod v1_validation;
 
@@ -56,6 +57,7 @@ pub use publish_v1::{CHECKPOINTS, MANIFEST as MANIFEST_V1, METRICS};
 pub use report::{Outcome, Report};
 pub use seeds::again as seeds_again;
 pub use stop::Stop;
+pub use summary::of as summary;
 
 use board_cache::BoardCache;
 use ledger::Ledger;

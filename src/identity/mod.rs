@@ -143,6 +143,20 @@ pub fn judge(
     Ok(Some(signed.clone()))
 }
 
+/// Whether a signature, as it was recorded, is of this hotkey, in whatever network.
+pub fn is_signed(
+    hotkey: &str,
+    nonce: &str,
+    submitted_at: &str,
+    sha256: &str,
+    signature: &str,
+) -> bool {
+    let key = ss58::network_and_key(hotkey).ok();
+    let message = message(hotkey, nonce, submitted_at, sha256);
+    key.zip(unhex(signature))
+        .is_some_and(|((_, key), signature)| sr25519::verify(&key, message.as_bytes(), &signature))
+}
+
 /// Bytes from exactly so many hexadecimal digits.
 pub(crate) fn unhex<const LENGTH: usize>(text: &str) -> Option<[u8; LENGTH]> {
     let digit = |byte: u8| char::from(byte).to_digit(16);
@@ -204,6 +218,10 @@ mod tests {
         let somebody = Claims::Unsigned {
             hotkey: Some(name()),
         };
+        let signature = crate::digest::hex(&good.signature);
+        let recorded =
+            |nonce: &str| is_signed(&good.hotkey, nonce, &good.submitted_at, SHA256, &signature);
+        assert!(recorded("n") && !recorded("m"));
         let held = judge(&with(&|_| {}), SHA256, arrived(), &required());
         assert_eq!(held, Ok(Some(good.clone())));
         let late = arrived() + Duration::from_secs(301);

@@ -27,6 +27,19 @@ pub enum AddressError {
 /// # Errors
 /// [`AddressError`].
 pub fn decode(address: &str, network: u16) -> Result<[u8; 32], AddressError> {
+    let (got, key) = network_and_key(address)?;
+    if got == network {
+        return Ok(key);
+    }
+    Err(AddressError::Network {
+        address: address.to_owned(),
+        got,
+        expected: network,
+    })
+}
+
+/// Network and public key of any address.
+pub(super) fn network_and_key(address: &str) -> Result<(u16, [u8; 32]), AddressError> {
     let malformed = || AddressError::Malformed(address.chars().take(MAX_CHARACTERS).collect());
     if address.len() > MAX_CHARACTERS {
         return Err(malformed());
@@ -55,18 +68,11 @@ pub fn decode(address: &str, network: u16) -> Result<[u8; 32], AddressError> {
     };
     let mut key = [0; 32];
     key.copy_from_slice(public);
-    if got != network {
-        return Err(AddressError::Network {
-            address: address.to_owned(),
-            got,
-            expected: network,
-        });
-    }
     // two bytes can spell a number below 64, too: one key, one address
-    if encode(&key, network) != address {
+    if encode(&key, got) != address {
         return Err(malformed());
     }
-    Ok(key)
+    Ok((got, key))
 }
 
 /// The address of a public key in a network (0 to 16383).

@@ -83,6 +83,8 @@ pub struct Arrival {
     pub submission_id: String,
     /// Whose it is: the signature was verified.
     pub hotkey: Option<String>,
+    /// sha256 of what the HTTP contract called `code`.
+    pub code_hash: Option<String>,
     /// What was verified.
     pub identity: Option<crate::outbox::status::Identity>,
 }

@@ -2,6 +2,8 @@
 
 use std::time::SystemTime;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use crate::bundle;
@@ -64,6 +66,10 @@ pub fn admit(delivery: Delivery, settings: &Settings) -> Result<Admitted, Outbox
     };
     let bytes = packed.map_err(crate::outbox::at(&delivery.path))?;
     let sha256 = sha256(&bytes);
+    let code_hash = match &delivery.content {
+        Content::Source(source) => crate::digest::sha256(source),
+        _ => crate::digest::sha256(STANDARD.encode(&bytes).as_bytes()),
+    };
     match claimed(&delivery, &sha256, settings) {
         Ok(identity) => {
             let hotkey = identity.hotkey;
@@ -73,6 +79,7 @@ pub fn admit(delivery: Delivery, settings: &Settings) -> Result<Admitted, Outbox
                 name: delivery.name,
                 bytes,
                 sha256,
+                code_hash: Some(code_hash),
                 hotkey,
                 identity: Some(identity.record),
             }))
@@ -267,6 +274,11 @@ mod tests {
                 );
                 let arrival = arrival(delivery, Mode::Required);
                 assert_eq!(arrival.hotkey.as_ref(), Some(&address));
+                let code = match &content {
+                    Content::Source(source) => source.clone(),
+                    _ => STANDARD.encode(&arrival.bytes).into_bytes(),
+                };
+                assert_eq!(arrival.code_hash, Some(sha256(&code)));
                 assert_eq!(
                     arrival.submission_id,
                     submission_id(&address, &arrival.bytes)

@@ -83,6 +83,7 @@ pub fn examine(
             let mut status = Status::new(id, &arrival.name, sha256, accepted_at);
             status.hotkey.clone_from(&arrival.hotkey);
             status.identity.clone_from(&arrival.identity);
+            status.code_hash.clone_from(&arrival.code_hash);
             let files = [(ARCHIVE, &*arrival.bytes), (recorded::FILE, &settings)];
             admission::admit(outbox, &status, &files)?;
             status

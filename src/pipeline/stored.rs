@@ -70,6 +70,7 @@ pub fn arrival(outbox: &Outbox, status: &Status) -> Result<Arrival, OutboxError>
         submission_id: id,
         bytes,
         hotkey: status.hotkey.clone(),
+        code_hash: status.code_hash.clone(),
         identity: status.identity.clone(),
         path,
     })

@@ -83,6 +83,51 @@ fn what_is_no_submission_is_said_once() {
 }
 
 #[test]
+fn thousands_at_once_are_all_seen_once() {
+    let directory = TempDir::new().expect("a directory");
+    for number in 0..3_000 {
+        put(
+            &directory,
+            &format!("{}/{number}.zip", number % 7),
+            EMPTY_ZIP,
+            OLD,
+        );
+    }
+    let mut inbox = inbox_of(&directory);
+    assert_eq!(ready(&inbox.look().expect("an inbox")).len(), 3_000);
+    assert_eq!(inbox.look().expect("an inbox"), []);
+    put(&directory, "3/10.zip", b"PK\x05\x06", OLD);
+    assert_eq!(ready(&inbox.look().expect("an inbox")), ["10.zip"]);
+}
+
+#[test]
+fn copying_tools_are_waited_for_each_in_its_way() {
+    // What lies there in the middle of a copy and what at its end, with the time that the tool sets, or none.
+    let half = &EMPTY_ZIP[..11];
+    let tools: [(&str, &str, Option<Duration>); 10] = [
+        ("rsync", ".a.zip.Xy12zW", Some(OLD)),
+        ("rsync --delay-updates", ".~tmp~/a.zip", Some(OLD)),
+        ("rsync --partial-dir", ".rsync-partial/a.zip", Some(OLD)),
+        ("rsync --inplace", "a.zip", Some(OLD)),
+        ("aws s3 sync", "a.zip.6eF6a0b1", Some(OLD)),
+        ("rclone", "a.zip.1f2e3d4c.partial", Some(OLD)),
+        ("s3cmd sync", ".s3cmd.Ab12Cd.tmp", Some(OLD)),
+        ("s3cmd get", "a.zip", Some(OLD)),
+        ("scp", "a.zip", None),
+        ("an editor", ".a.zip.swp", None),
+    ];
+    for (tool, name, time_kept) in tools {
+        let directory = TempDir::new().expect("a directory");
+        let mut inbox = inbox_of(&directory);
+        put(&directory, name, half, Duration::ZERO);
+        assert_eq!(ready(&inbox.look().expect("an inbox")), [""; 0], "{tool}");
+        fs::remove_file(directory.path().join(name)).expect("a removal");
+        put(&directory, "a.zip", EMPTY_ZIP, time_kept.unwrap_or(SETTLE));
+        assert_eq!(ready(&inbox.look().expect("an inbox")), ["a.zip"], "{tool}");
+    }
+}
+
+#[test]
 fn a_file_is_offered_once_for_each_state() {
     let directory = TempDir::new().expect("a directory");
     let path = put(&directory, "a.zip", EMPTY_ZIP, OLD);
