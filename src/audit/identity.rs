@@ -6,7 +6,7 @@ use super::report::Check;
 use crate::digest::sha256;
 use crate::identity;
 use crate::intake::submission_id;
-use crate::outbox::status::{Identity, State, Status};
+use crate::outbox::status::{Identity, State, Status, epoch_id};
 use crate::pipeline::{ARCHIVE, MANIFEST, summary};
 
 /// Largest archive that is read; `archive.max_archive_bytes` of any contest is far below.
@@ -92,6 +92,11 @@ fn journal(status: &Status) -> Vec<String> {
                 status.accepted_at, first.at
             ));
         }
+    }
+    let accepted = humantime::parse_rfc3339(&status.accepted_at).ok();
+    let expected = accepted.map(epoch_id);
+    if status.epoch_id.is_some() && expected.is_some() && status.epoch_id != expected {
+        problems.push("epoch_id is not that of accepted_at".to_owned());
     }
     if let Some(last) = transitions.last().filter(|last| last.state != status.state) {
         problems.push(format!(

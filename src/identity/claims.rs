@@ -150,9 +150,13 @@ mod tests {
 
     #[test]
     fn a_name_without_a_signature_is_a_name() {
-        for (value, hotkey) in [(json!({}), None), (json!({"hotkey": "5G"}), Some("5G"))] {
-            let hotkey = hotkey.map(str::to_owned);
-            assert_eq!(read(&value), Ok(Claims::Unsigned { hotkey }));
+        let named = Claims::Unsigned {
+            hotkey: Some("5G".to_owned()),
+        };
+        assert_eq!(read(&json!({"hotkey": "5G"})), Ok(named));
+        let nobody = Claims::Unsigned { hotkey: None };
+        for metadata in [Value::Null, json!({}), json!({"team": "b"})] {
+            assert_eq!(of(&metadata), Ok(nobody.clone()), "{metadata}");
         }
     }
 
@@ -166,6 +170,7 @@ mod tests {
         let cases = [
             ("{".to_owned(), "sidecar: "),
             ("[]".to_owned(), "is not of type"),
+            ("{}".to_owned(), "hotkey"),
             (r#"{"hotkey": "a", "hotkey": "b"}"#.to_owned(), "hotkey"),
             (with("coldkey", json!("5H")), "coldkey"),
             (with("hotkey", json!(5)), "/hotkey"),

@@ -37,10 +37,10 @@ pub(super) fn max_bytes(max_archive_bytes: u64) -> u64 {
 
 /// Opens a `.json` file of at most [`max_bytes`].
 pub(super) fn open(bytes: &[u8]) -> Opened {
-    let has_code = bytes.windows(6).any(|six| six == b"\"code\"");
+    let has_code = || memchr::memmem::find(bytes, b"\"code\"").is_some();
     let value = match json::parse(bytes) {
         Ok(value) => value,
-        Err(error) if has_code => return Opened::Broken(error.to_string()),
+        Err(error) if has_code() => return Opened::Broken(error.to_string()),
         Err(error) => return Opened::NotOne(error.to_string()),
     };
     if !value

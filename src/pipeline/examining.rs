@@ -160,7 +160,8 @@ impl Pipeline<'_> {
             Taken::Looked(looked) => Ok(looked),
             Taken::Refused(refused) => {
                 // what was taken in before signatures were asked for stays as it is
-                if self.is_done(&refused.submission_id) || self.is_done(&refused.unsigned_id) {
+                let ids = [Some(&refused.submission_id), refused.unsigned_id.as_ref()];
+                if ids.into_iter().flatten().any(|id| self.is_done(id)) {
                     return Ok(Looked::Known);
                 }
                 if !is_first(&refused.submission_id) {
@@ -227,7 +228,7 @@ impl Pipeline<'_> {
                     let claims = serde_json::to_vec(&claims).unwrap_or_default();
                     Ok(Taken::Refused(Refused {
                         submission_id: intake::refused_id(&arrival.sha256, &claims),
-                        unsigned_id: String::new(),
+                        unsigned_id: None,
                         name: arrival.name,
                         sha256: Some(arrival.sha256),
                         mode: self.config.identity.mode,
@@ -268,10 +269,6 @@ impl Pipeline<'_> {
 
     /// Whether a submission needs nothing more. A status that cannot be read is told when it is examined.
     fn is_done(&self, submission_id: &str) -> bool {
-        // an empty id names nothing, least of all the outbox itself
-        if submission_id.is_empty() {
-            return false;
-        }
         if prune::is_pruned(&self.outbox, submission_id) {
             return true;
         }

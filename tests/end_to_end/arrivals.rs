@@ -31,7 +31,7 @@ fn forbidden(text: &str) -> Vec<u8> {
 }
 
 /// A sidecar of this file content.
-fn sidecar(content: &[u8], nonce: &str) -> Value {
+pub fn sidecar(content: &[u8], nonce: &str) -> Value {
     let hotkey = Hotkey::from_seed(&SEED);
     let signed = hotkey.sign(&sha256(content), nonce, SystemTime::now(), 42, &[3; 32]);
     json!({
