@@ -99,6 +99,10 @@ bench-review *arguments: build
 bench-duplicates *arguments:
     cargo bench --locked --profile dev --bench duplicates -- "$@"
 
+# An inbox with 100,000 files: time and memory of a look; `[FILES]`.
+bench-arrivals *arguments:
+    cargo bench --locked --profile dev --bench arrivals -- "$@"
+
 # Fuzz the zip walk, the review and prism.yaml, some minutes each; `SECONDS [zip] [source] [manifest]`.
 fuzz *arguments:
     cargo bench --locked --profile dev --bench fuzz -- "$@"

@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::bundle;
+use crate::identity;
+use crate::intake::Customs;
 use crate::review::DistributedPolicy;
 use environment::overlay;
 pub use sections::{
@@ -33,6 +35,7 @@ pub struct Config {
     /// Folder where everything about every submission appears. It is the only state.
     pub outbox: PathBuf,
     pub intake: Intake,
+    pub identity: identity::Settings,
     pub archive: bundle::Limits,
     pub review: Review,
     pub duplicates: Duplicates,
@@ -138,6 +141,17 @@ impl Config {
             config.contest.seed = *first;
         }
         Ok(config)
+    }
+
+    /// How the inbox is read.
+    pub fn customs(&self) -> Customs {
+        let milliseconds = std::time::Duration::from_millis;
+        let reads_sidecars = self.identity.mode != identity::Mode::Off;
+        Customs {
+            settle: milliseconds(self.intake.settle_ms),
+            sentinel: self.intake.sentinel,
+            sidecars: reads_sidecars.then(|| milliseconds(self.identity.sidecar_wait_ms)),
+        }
     }
 
     /// The mode of runs of the first contract.

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 /// The pipeline did its job, whatever the verdicts.
 pub const OK: u8 = 0;
-/// `prism review` only: at least one submission is rejected.
+/// `prism review` and `prism submit` only: at least one submission is rejected.
 pub const REVIEW_REJECTED: u8 = 1;
 /// `prism rescore --strict` only: at least one input has no score.
 pub const RESCORE_STRICT: u8 = 1;

@@ -3,9 +3,11 @@
 //! Archives are examined many at a time; runs are measured one at a time. There is no database: what was done is what lies in
 //! the outbox, so running again does nothing new, and a killed run goes on where its last whole file says.
 
+mod admit;
 mod architecture;
 mod board;
 mod board_cache;
+mod claimants;
 mod compare;
 mod competitions;
 mod examine;
@@ -26,6 +28,7 @@ pub mod requests;
 mod seeds;
 mod stop;
 mod stored;
+mod summary;
 mod v1_manifest;
 mod v1_validation;
 
@@ -54,6 +57,7 @@ pub use publish_v1::{CHECKPOINTS, MANIFEST as MANIFEST_V1, METRICS};
 pub use report::{Outcome, Report};
 pub use seeds::again as seeds_again;
 pub use stop::Stop;
+pub use summary::of as summary;
 
 use board_cache::BoardCache;
 use ledger::Ledger;

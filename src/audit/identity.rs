@@ -4,9 +4,10 @@ use super::documents::Documents;
 use super::folder::Folder;
 use super::report::Check;
 use crate::digest::sha256;
+use crate::identity;
 use crate::intake::submission_id;
-use crate::outbox::status::{State, Status};
-use crate::pipeline::{ARCHIVE, MANIFEST};
+use crate::outbox::status::{Identity, State, Status, epoch_id};
+use crate::pipeline::{ARCHIVE, MANIFEST, summary};
 
 /// Largest archive that is read; `archive.max_archive_bytes` of any contest is far below.
 pub const MAX_ARCHIVE_BYTES: u64 = 1 << 30;
@@ -42,6 +43,14 @@ pub fn status(folder: &Folder, documents: &Documents) -> Check {
                     "{field}: the manifest says {recorded:?}, status.json {expected:?}"
                 ));
             }
+        }
+    }
+    if let Some(score) = &status.score {
+        let manifest = documents.manifest.as_ref();
+        match manifest.map(summary) {
+            Some(Ok(expected)) if expected == *score => {}
+            Some(Err(reason)) => problems.push(format!("score: {reason}")),
+            _ => problems.push("score: it is not that of the manifest".to_owned()),
         }
     }
     match (status.state, folder.has(MANIFEST)) {
@@ -83,6 +92,11 @@ fn journal(status: &Status) -> Vec<String> {
                 status.accepted_at, first.at
             ));
         }
+    }
+    let accepted = humantime::parse_rfc3339(&status.accepted_at).ok();
+    let expected = accepted.map(epoch_id);
+    if status.epoch_id.is_some() && expected.is_some() && status.epoch_id != expected {
+        problems.push("epoch_id is not that of accepted_at".to_owned());
     }
     if let Some(last) = transitions.last().filter(|last| last.state != status.state) {
         problems.push(format!(
@@ -189,6 +203,27 @@ pub fn archive(folder: &Folder, documents: &Documents) -> Check {
                 status.submission_id
             ));
         }
+        if status.hotkey.is_some() && !is_signed(status) {
+            problems.push("hotkey: no signature of it is recorded that holds".to_owned());
+        }
     }
     Check::of(name, format!("sha256 {found}, as recorded"), problems)
+}
+
+/// Whether the recorded signature is of the hotkey that is recorded.
+fn is_signed(status: &Status) -> bool {
+    let Some((hotkey, identity)) = status.hotkey.as_ref().zip(status.identity.as_ref()) else {
+        return false;
+    };
+    let Identity {
+        nonce: Some(nonce),
+        submitted_at: Some(submitted_at),
+        signature: Some(signature),
+        signed_sha256: Some(sha256),
+        ..
+    } = identity
+    else {
+        return false;
+    };
+    identity::is_signed(hotkey, nonce, submitted_at, sha256, signature)
 }

@@ -30,7 +30,7 @@ pub use contract::{Contract, ContractVersion};
 pub use error::{BundleError, ManifestPlace, PathFault, Role, StructureFault};
 pub use kind::Kind;
 pub use manifest::{Manifest, Section};
-pub use pack::{pack, pack_source};
+pub use pack::{pack, pack_files, pack_source};
 
 use names::Entry;
 

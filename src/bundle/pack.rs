@@ -1,5 +1,6 @@
 //! A folder as the zip that it would be submitted as: sorted names, fixed times, the same bytes every time.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Cursor, Read, Write};
 use std::path::Path;
@@ -15,8 +16,7 @@ use super::Limits;
 /// # Errors
 /// Those of reading, and a folder far beyond the limits of a submission.
 pub fn pack(folder: &Path, limits: &Limits) -> std::io::Result<Vec<u8>> {
-    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated);
+    let mut files = BTreeMap::new();
     let mut left_bytes = limits.max_unpacked_bytes.saturating_mul(2);
     let visible = |entry: &walkdir::DirEntry| {
         entry.depth() == 0 || !entry.file_name().as_encoded_bytes().starts_with(b".")
@@ -50,8 +50,22 @@ pub fn pack(folder: &Path, limits: &Limits) -> std::io::Result<Vec<u8>> {
                 limits.max_unpacked_bytes
             ))
         })?;
-        zip.start_file(name, options)?;
-        zip.write_all(&bytes)?;
+        files.insert(name.into_owned(), bytes);
+    }
+    pack_files(&files)
+}
+
+/// Packs files by path: in the order of their paths, stored, so that the bytes, and with them the submission's id, depend
+/// on no compressor.
+///
+/// # Errors
+/// Those of the zip writer: more than 4 GiB.
+pub fn pack_files(files: &BTreeMap<String, Vec<u8>>) -> std::io::Result<Vec<u8>> {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+    for (name, bytes) in files {
+        zip.start_file(name.as_str(), options)?;
+        zip.write_all(bytes)?;
     }
     Ok(zip.finish()?.into_inner())
 }
@@ -64,12 +78,7 @@ const SOURCE_NAME: &str = "model.py";
 /// # Errors
 /// Those of the zip writer: more than 4 GiB.
 pub fn pack_source(source: &[u8]) -> std::io::Result<Vec<u8>> {
-    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    // stored: the bytes, and with them the submission's id, depend on no compressor
-    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
-    zip.start_file(SOURCE_NAME, options)?;
-    zip.write_all(source)?;
-    Ok(zip.finish()?.into_inner())
+    pack_files(&BTreeMap::from([(SOURCE_NAME.to_owned(), source.to_vec())]))
 }
 
 #[cfg(test)]

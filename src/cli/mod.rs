@@ -18,6 +18,7 @@ mod review;
 mod run;
 mod schema;
 mod signals;
+mod submit;
 mod tokenizers;
 mod watch;
 
@@ -37,7 +38,7 @@ use prism::pipeline::requests::Action;
     about = "Measures untrusted learners honestly: zips in an inbox, bits per byte in an outbox."
 )]
 #[command(
-    after_help = "Exit codes: 0 done (whatever the verdicts), 1 `review` rejected, `audit` doubts, a request was refused or `rescore --strict` could not score \
+    after_help = "Exit codes: 0 done (whatever the verdicts), 1 `review` or `submit` rejected, `audit` doubts, a request was refused or `rescore --strict` could not score \
                         something, 2 usage, 3 configuration, \
                         4 infrastructure (tried again on the next run), 5 another prism holds the outbox, \
                         6 a signal ended `run` early."
@@ -116,6 +117,8 @@ enum Command {
         #[arg(long, value_name = "OUTBOX", conflicts_with = "source")]
         against: Option<PathBuf>,
     },
+    /// Pack a submission, review it, and drop it into the inbox, signed if a key is named.
+    Submit(submit::Submit),
     /// Say what a rule means and what to write instead.
     Explain {
         /// Its id, with or without `prism:`.
@@ -246,6 +249,7 @@ fn dispatch(arguments: Arguments) -> Result<u8, Complaint> {
             source,
             against.as_deref(),
         ),
+        Command::Submit(arguments) => submit::submit(&load(&global, None)?, &global, &arguments),
         Command::Explain { rule, .. } => explain::explain(&global, rule.as_deref()),
         Command::Rescore(arguments) => rescore::rescore(&global, &arguments),
         Command::Audit(arguments) => audit::audit(&load(&global, None)?, &global, &arguments),

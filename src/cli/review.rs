@@ -123,6 +123,26 @@ pub fn review(
     })
 }
 
+/// Whether one path would be accepted; if not, what was found is printed.
+pub fn is_accepted(config: &Config, global: &Global, path: &Path) -> Result<bool, Complaint> {
+    let reviewed = review::on_workers(|| review_path(config, path, None));
+    if reviewed.accepted {
+        return Ok(true);
+    }
+    let unread: Vec<String> = reviewed.error.iter().cloned().collect();
+    let mut printer = form::Printer::new(global.format);
+    printer.print(&reviewed)?;
+    printer.finish(&unread)?;
+    match unread.into_iter().next() {
+        Some(error) => Err(Complaint::new(
+            exit::INFRASTRUCTURE,
+            format!("{}: {error}", path.display()),
+            "name a zip, a folder or a .py file",
+        )),
+        None => Ok(false),
+    }
+}
+
 fn open<'a>(config: &'a Config, outbox: &Path) -> Result<Accepted<'a>, Complaint> {
     Accepted::open(config, outbox).map_err(|error| {
         Complaint::new(

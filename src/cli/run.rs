@@ -24,7 +24,7 @@ pub fn run(config: &Config, global: &Global) -> Result<u8, Complaint> {
     let stop = pipeline.stop();
     signals::listen(move || stop.ask()).map_err(signal_complaint)?;
     let settle = Duration::from_millis(config.intake.settle_ms);
-    let mut inbox = Inbox::new(&config.inbox, settle);
+    let mut inbox = Inbox::new(&config.inbox, config.customs());
     let seen = inbox
         .look_until_settled(settle * PATIENCE_IN_SETTLING_TIMES)
         .map_err(intake_complaint)?;

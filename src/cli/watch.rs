@@ -21,10 +21,7 @@ pub fn watch(config: &Config, global: &Global) -> Result<u8, Complaint> {
         Show::News
     });
     let pipeline = Pipeline::open(config, &progress).map_err(complaint)?;
-    let mut inbox = Inbox::new(
-        &config.inbox,
-        Duration::from_millis(config.intake.settle_ms),
-    );
+    let mut inbox = Inbox::new(&config.inbox, config.customs());
     let watch = Watch::new(
         &config.inbox,
         Duration::from_millis(config.intake.rescan_ms),
@@ -78,7 +75,7 @@ fn look(
     }
     let mut changed = Vec::new();
     let report = pipeline.run(seen, &mut changed).map_err(complaint)?;
-    for path in changed.iter().chain(&report.unread) {
+    for path in changed.iter().chain(&report.unread).chain(&report.deferred) {
         inbox.offer_again(path);
     }
     if !report.processed.is_empty()

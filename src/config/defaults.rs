@@ -3,6 +3,8 @@
 use super::*;
 use crate::duplicates::DuplicatePolicy;
 use crate::families::pools::Pools;
+use crate::identity;
+use crate::intake::Sentinel;
 
 impl Default for Config {
     fn default() -> Self {
@@ -10,6 +12,7 @@ impl Default for Config {
             inbox: "inbox".into(),
             outbox: "outbox".into(),
             intake: Intake::default(),
+            identity: identity::Settings::default(),
             archive: bundle::Limits::default(),
             review: Review::default(),
             duplicates: Duplicates::default(),
@@ -33,6 +36,7 @@ impl Default for Intake {
         Self {
             settle_ms: 2_000,
             rescan_ms: 10_000,
+            sentinel: Sentinel::None,
         }
     }
 }

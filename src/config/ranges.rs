@@ -1,6 +1,7 @@
 //! The range of every setting.
 
 use super::{Config, ConfigError, Isolation};
+use crate::identity::decode_address;
 use crate::sandbox;
 
 impl Config {
@@ -95,6 +96,22 @@ impl Config {
                 &threshold,
                 "more than 0, at most 1",
             )?;
+        }
+        let identity = &self.identity;
+        range(
+            identity.network <= 16_383,
+            "identity.network",
+            &identity.network,
+            "0 to 16383",
+        )?;
+        for (key, address) in identity.addresses() {
+            if let Err(error) = decode_address(address, identity.network) {
+                return Err(ConfigError::Range {
+                    key,
+                    got: error.to_string(),
+                    expected: "ss58 addresses of identity.network",
+                });
+            }
         }
         let distinct: std::collections::BTreeSet<_> = contest.seeds.iter().collect();
         range(

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::duplicates::DuplicatePolicy;
 use crate::families::pools::Pools;
+use crate::intake::Sentinel;
 use crate::review::DistributedPolicy;
 
 /// Who signs run folders.
@@ -88,6 +89,8 @@ pub struct Intake {
     pub settle_ms: u64,
     /// `prism watch` looks at the whole inbox this often, in milliseconds, whatever the file events say.
     pub rescan_ms: u64,
+    /// `ready` or `sha256`: a file is complete when there is a NAME.ready or NAME.sha256 beside it; `none`: when it rests.
+    pub sentinel: Sentinel,
 }
 
 /// What the static review looks for beyond its rules.

@@ -30,6 +30,17 @@ pub(super) fn oversized_id(hotkey: &str, name: &str, bytes: u64) -> String {
     shortened(hasher)
 }
 
+/// The id of a submission that is refused for whose it is: from what it holds and what was claimed, so that it is not that
+/// of the same archive by somebody else. Of either, the digest or the text.
+pub fn refused_id(content: &str, claims: &[u8]) -> String {
+    let mut hasher = Sha256::new();
+    hasher.update(b"prism-refused\0");
+    hasher.update(content);
+    hasher.update(b"\0");
+    hasher.update(claims);
+    shortened(hasher)
+}
+
 fn shortened(hasher: Sha256) -> String {
     let mut digits = format!("{:x}", hasher.finalize());
     digits.truncate(ID_DIGITS);
@@ -38,7 +49,7 @@ fn shortened(hasher: Sha256) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{oversized_id, submission_id};
+    use super::{oversized_id, refused_id, submission_id};
 
     #[test]
     fn ids_are_stable() {
@@ -54,5 +65,6 @@ mod tests {
         assert_eq!(id.len(), 24);
         assert_ne!(id, oversized_id("", "a.zip", 11));
         assert_ne!(id, oversized_id("", "b.zip", 10));
+        assert_ne!(refused_id("a", b"b"), refused_id("a", b"c"));
     }
 }

@@ -4,37 +4,63 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::customs::{Customs, Sentinel};
 use super::error::IntakeError;
-use super::read::ends_like_a_zip;
-use super::scan::{self, IgnoredReason};
-use super::settle::{Observation, Settling, judge};
+use super::read::{ends_like_a_zip, ends_like_json};
+use super::scan::{self, Found, IgnoredReason};
+use super::settle::{Observation, Settling, WaitReason, judge};
 use super::stamp::Stamp;
-use super::{Candidate, Seen};
+use super::{Beside, Candidate, Form, Seen};
+
+/// What waits for something else than time is looked at again when that changes, and at least so often.
+const LONG: Duration = Duration::from_secs(3_600);
+/// What lies beside a file that does not come is mentioned after this time.
+const LONE_FOR: Duration = Duration::from_secs(60);
 
 /// An inbox and what was seen in it so far. Memory is bounded by the number of files in it.
 #[derive(Debug)]
 pub struct Inbox {
     path: PathBuf,
-    settle: Duration,
+    customs: Customs,
     files: HashMap<PathBuf, Known>,
     ignored: HashSet<(PathBuf, IgnoredReason)>,
+}
+
+/// States of a file and of what lies beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct States {
+    own: Stamp,
+    sidecar: Option<Stamp>,
+    sentinel: Option<Stamp>,
+}
+
+impl States {
+    fn of(found: &Found) -> Self {
+        let stamp = |beside: &Option<Beside>| beside.as_ref().map(|beside| beside.stamp);
+        Self {
+            own: found.stamp,
+            sidecar: stamp(&found.sidecar),
+            sentinel: stamp(&found.sentinel),
+        }
+    }
 }
 
 /// A file in one state.
 #[derive(Debug, Clone, Copy)]
 struct Known {
-    stamp: Stamp,
+    states: States,
+    /// When the path was first seen, in whatever state.
+    seen: Instant,
     since: Instant,
     offered: bool,
 }
 
 impl Inbox {
-    /// An inbox of which nothing was seen yet. A file counts as complete when it has not changed for
-    /// `settle`.
-    pub fn new(path: impl Into<PathBuf>, settle: Duration) -> Self {
+    /// An inbox of which nothing was seen yet.
+    pub fn new(path: impl Into<PathBuf>, customs: Customs) -> Self {
         Self {
             path: path.into(),
-            settle,
+            customs,
             files: HashMap::new(),
             ignored: HashSet::new(),
         }
@@ -73,7 +99,7 @@ impl Inbox {
             });
             let left = deadline.saturating_duration_since(Instant::now());
             match next_look.min() {
-                Some(pause) if !left.is_zero() => std::thread::sleep(pause.min(left)),
+                Some(pause) if pause <= left => std::thread::sleep(pause),
                 _ => {
                     settled.extend(waiting);
                     return Ok(settled);
@@ -93,28 +119,39 @@ impl Inbox {
         now: Instant,
         wall_clock: SystemTime,
     ) -> Result<Vec<Seen>, IntakeError> {
-        let found = scan::scan(&self.path)?;
+        let found = scan::scan(&self.path, &self.customs)?;
         let mut seen = Vec::new();
         let mut files = HashMap::with_capacity(found.files.len());
-        for (path, stamp) in found.files {
-            let mut known = match self.files.get(&path) {
-                Some(known) if known.stamp == stamp => *known,
+        for file in found.files {
+            let states = States::of(&file);
+            let before = self.files.get(&file.path);
+            let mut known = match before {
+                Some(known) if known.states == states => *known,
                 _ => Known {
-                    stamp,
+                    states,
+                    seen: before.map_or(now, |known| known.seen),
                     since: now,
                     offered: false,
                 },
             };
+            let path = file.path.clone();
             if !known.offered {
-                let report = self.report(&path, &known, now, wall_clock);
+                let report = self.report(file, &known, now, wall_clock);
                 known.offered = matches!(report, Seen::Ready(_));
                 seen.push(report);
             }
             files.insert(path, known);
         }
         self.files = files;
-        let ignored: HashSet<_> = found.ignored.iter().cloned().collect();
-        for (path, reason) in found.ignored {
+        let mut all_ignored = found.ignored;
+        let is_old = |stamp: &Stamp| {
+            let age = wall_clock.duration_since(stamp.arrived_at());
+            age.is_ok_and(|age| age >= LONE_FOR)
+        };
+        let lone = found.lone.into_iter().filter(|(_, stamp)| is_old(stamp));
+        all_ignored.extend(lone.map(|(path, _)| (path, IgnoredReason::Lone)));
+        let ignored: HashSet<_> = all_ignored.iter().cloned().collect();
+        for (path, reason) in all_ignored {
             let entry = (path, reason);
             if !self.ignored.contains(&entry) {
                 let (path, reason) = entry;
@@ -125,34 +162,93 @@ impl Inbox {
         Ok(seen)
     }
 
-    fn report(&self, path: &Path, known: &Known, now: Instant, wall_clock: SystemTime) -> Seen {
-        let unchanged_for = now.saturating_duration_since(known.since);
-        let modified_ago = wall_clock.duration_since(known.stamp.modified_at).ok();
-        // Opened only when the answer can matter.
-        let asks_for_end =
-            unchanged_for < self.settle && modified_ago.is_some_and(|age| age >= self.settle);
-        let observation = Observation {
-            unchanged_for,
-            modified_ago,
-            ends_like_a_zip: asks_for_end && ends_like_a_zip(path, known.stamp.bytes),
-        };
-        match judge(&observation, self.settle) {
-            Settling::Ready => Seen::Ready(Candidate {
-                path: path.to_owned(),
-                name: path
-                    .file_name()
-                    .map(|name| name.to_string_lossy().into_owned())
-                    .unwrap_or_default(),
-                stamp: known.stamp,
-            }),
+    fn report(&self, found: Found, known: &Known, now: Instant, wall_clock: SystemTime) -> Seen {
+        let waiting = match self.settling(&found, known, now, wall_clock) {
+            Settling::Ready => None,
             Settling::Waiting {
                 reason,
                 look_again_in,
-            } => Seen::Waiting {
-                path: path.to_owned(),
+            } => Some((reason, look_again_in)),
+        };
+        match waiting {
+            None => Seen::Ready(Candidate {
+                name: found
+                    .path
+                    .file_name()
+                    .map(|name| name.to_string_lossy().into_owned())
+                    .unwrap_or_default(),
+                path: found.path,
+                stamp: found.stamp,
+                form: found.form,
+                sidecar: found.sidecar,
+                sentinel: found.sentinel,
+            }),
+            Some((reason, look_again_in)) => Seen::Waiting {
+                path: found.path,
                 reason,
                 look_again_in,
             },
         }
     }
+
+    fn settling(
+        &self,
+        found: &Found,
+        known: &Known,
+        now: Instant,
+        wall_clock: SystemTime,
+    ) -> Settling {
+        let settle = self.customs.settle;
+        if self.customs.sentinel != Sentinel::None {
+            // who writes a sentinel says that all of it is there, the sidecar included
+            return match found.sentinel {
+                Some(_) => Settling::Ready,
+                None => Settling::Waiting {
+                    reason: WaitReason::NoSentinel,
+                    look_again_in: LONG,
+                },
+            };
+        }
+        let unchanged_for = now.saturating_duration_since(known.since);
+        let ago = |stamp: &Stamp| wall_clock.duration_since(stamp.modified_at).ok();
+        let sidecar = found.sidecar.as_ref();
+        // the younger of both; a time in the future has no age
+        let modified_ago = match (ago(&found.stamp), sidecar.map(|beside| ago(&beside.stamp))) {
+            (own, None) => own,
+            (own, Some(beside)) => own.zip(beside).map(|(own, beside)| own.min(beside)),
+        };
+        // Opened only when the answer can matter.
+        let asks_for_end = unchanged_for < settle && modified_ago.is_some_and(|age| age >= settle);
+        let observation = Observation {
+            unchanged_for,
+            modified_ago,
+            ends_whole: asks_for_end && ends_whole(found),
+        };
+        let judged = judge(&observation, settle);
+        let (Settling::Ready, Some(wait), None) = (judged, self.customs.sidecars, sidecar) else {
+            return judged;
+        };
+        let here_for = wall_clock
+            .duration_since(found.stamp.arrived_at())
+            .unwrap_or_default()
+            .max(now.saturating_duration_since(known.seen));
+        match wait.saturating_sub(here_for) {
+            Duration::ZERO => Settling::Ready,
+            look_again_in => Settling::Waiting {
+                reason: WaitReason::NoSidecar,
+                look_again_in,
+            },
+        }
+    }
+}
+
+/// Whether a file ends as one of its form does, and so does what lies beside it.
+fn ends_whole(found: &Found) -> bool {
+    let own = match found.form {
+        Form::Zip => ends_like_a_zip(&found.path, found.stamp.bytes),
+        Form::Envelope => ends_like_json(&found.path, found.stamp.bytes),
+        Form::Source | Form::Folder => false,
+    };
+    let beside = found.sidecar.as_ref();
+    own && beside.is_none_or(|beside| ends_like_json(&beside.path, beside.stamp.bytes))
 }

@@ -5,6 +5,8 @@
 //!
 //! [`Inbox::look`] says what is there now, [`read`] takes one file, [`Watch`] says when to look.
 
+mod customs;
+mod envelope;
 mod error;
 mod identify;
 mod inbox;
@@ -12,16 +14,21 @@ mod names;
 mod read;
 mod scan;
 mod settle;
+mod snapshot;
 mod stamp;
 #[cfg(test)]
 mod tests;
 mod watch;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
+use serde_json::Value;
+
+pub use customs::{Customs, Sentinel};
 pub use error::IntakeError;
-pub use identify::submission_id;
+pub use identify::{refused_id, submission_id};
 pub use inbox::Inbox;
 pub use read::{Oversized, Reading, read};
 pub use scan::IgnoredReason;
@@ -29,24 +36,77 @@ pub use settle::{Observation, Settling, WaitReason, judge};
 pub use stamp::Stamp;
 pub use watch::{Next, Stopper, Wake, Watch};
 
-/// A submission file, read whole.
+/// A submission as it lies in the inbox, read whole; whose it is was not looked at.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Delivery {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Its file name; what is not UTF-8 in it is replaced.
+    pub name: String,
+    pub content: Content,
+    /// SHA-256 of the file, in hex; none of a folder.
+    pub file_sha256: Option<String>,
+    /// What lies beside it, of at most [`MAX_SIDECAR_BYTES`](crate::identity::MAX_SIDECAR_BYTES) and one more byte.
+    pub sidecar: Option<Vec<u8>>,
+    /// Of an envelope: its metadata; else null.
+    pub metadata: Value,
+    /// Modification time of the file.
+    pub modified_at: SystemTime,
+    /// When all of it had come to lie there, by the clock of the file system.
+    pub arrived_at: SystemTime,
+}
+
+/// What a delivery holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    Zip(Vec<u8>),
+    /// One Python file.
+    Source(Vec<u8>),
+    /// A folder, by path.
+    Files(BTreeMap<String, Vec<u8>>),
+    /// An envelope that is none; why.
+    Broken(String),
+}
+
+/// A submission as the archive that it is kept, identified and run as.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arrival {
     /// Where it lies.
     pub path: PathBuf,
     /// Its file name; what is not UTF-8 in it is replaced.
     pub name: String,
-    /// Its content.
+    /// The archive.
     pub bytes: Vec<u8>,
-    /// SHA-256 of the content, in hex.
+    /// SHA-256 of the archive, in hex.
     pub sha256: String,
     /// See [`submission_id`].
     pub submission_id: String,
-    /// Modification time of the file.
-    pub modified_at: SystemTime,
+    /// Whose it is: the signature was verified.
+    pub hotkey: Option<String>,
+    /// sha256 of what the HTTP contract called `code`.
+    pub code_hash: Option<String>,
+    /// What was verified.
+    pub identity: Option<crate::outbox::status::Identity>,
 }
 
-/// A file that is ready to be read.
+/// How a submission lies in the inbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    Zip,
+    Source,
+    /// JSON, if it is one.
+    Envelope,
+    Folder,
+}
+
+/// A file beside a submission.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beside {
+    pub path: PathBuf,
+    pub stamp: Stamp,
+}
+
+/// A file or folder that is ready to be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
     /// Where it lies.
@@ -55,6 +115,9 @@ pub struct Candidate {
     pub name: String,
     /// The state that was found settled.
     pub stamp: Stamp,
+    pub form: Form,
+    pub sidecar: Option<Beside>,
+    pub sentinel: Option<Beside>,
 }
 
 /// What was seen of one path of the inbox.

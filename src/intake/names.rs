@@ -1,4 +1,6 @@
-//! Which names in an inbox are submissions, which are temporary, which are neither.
+//! Which names in an inbox are submissions, which belong to one, which are temporary, which are neither.
+
+use crate::identity::SIDECAR_SUFFIX;
 
 /// What a name says about a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -7,15 +9,32 @@ pub(super) enum NameKind {
     Zip,
     /// Ends with `.py`: a submission of one file.
     Source,
+    /// Ends with `.meta.json`: says who submits the file or folder that it is named after.
+    Sidecar,
+    /// Ends with `.json`: perhaps an envelope.
+    Envelope,
+    /// Ends with `.ready`, or with `.sha256`.
+    Sentinel,
     /// Hidden, or written by a copying tool that will rename it when it is complete.
     Temporary,
     /// Anything else.
     Other,
 }
 
-/// Endings of unfinished files: editors and browsers, sftp clients, wget, rclone.
-const TEMPORARY_SUFFIXES: [&str; 6] =
-    [".tmp", ".part", ".partial", ".filepart", ".crdownload", "~"];
+/// Endings of unfinished files: editors and browsers, sftp clients, wget, rclone, s3cmd.
+const TEMPORARY_SUFFIXES: [&str; 9] = [
+    ".tmp",
+    ".temp",
+    ".part",
+    ".partial",
+    ".filepart",
+    ".crdownload",
+    ".swp",
+    ".swx",
+    "~",
+];
+/// Folders in which rsync keeps what is not complete, where they are not named with a dot.
+const TEMPORARY_FOLDERS: [&str; 2] = ["rsync-partial", "~tmp~"];
 
 /// Judges a file name. Names that begin with a dot include rsync's `.name.zip.XXXXXX`,
 /// `.rsync-partial` and `.~tmp~`.
@@ -25,6 +44,7 @@ pub(super) fn kind(name: &str) -> NameKind {
         || TEMPORARY_SUFFIXES
             .iter()
             .any(|suffix| lower.ends_with(suffix))
+        || TEMPORARY_FOLDERS.contains(&&*lower)
         || has_random_suffix(&lower);
     if is_temporary {
         NameKind::Temporary
@@ -32,15 +52,23 @@ pub(super) fn kind(name: &str) -> NameKind {
         NameKind::Zip
     } else if lower.ends_with(".py") {
         NameKind::Source
+    } else if lower.ends_with(SIDECAR_SUFFIX) {
+        NameKind::Sidecar
+    } else if lower.ends_with(".json") {
+        NameKind::Envelope
+    } else if lower.ends_with(".ready") || lower.ends_with(".sha256") {
+        NameKind::Sentinel
     } else {
         NameKind::Other
     }
 }
 
-/// `name.zip.1a2B3c4D`: how the AWS tools name a download until it is complete.
+/// `name.zip.1a2B3c4D`: how the AWS tools name a download until it is complete; and `name.zip.1a2b3c4d.partial`, how
+/// rclone does, ends with `.partial` anyway.
 fn has_random_suffix(lower: &str) -> bool {
     lower.rsplit_once('.').is_some_and(|(stem, random)| {
-        (stem.ends_with(".zip") || stem.ends_with(".py"))
+        let mut ours = [".zip", ".py", ".json"].iter();
+        ours.any(|suffix| stem.ends_with(suffix))
             && (6..=8).contains(&random.len())
             && random.bytes().all(|byte| byte.is_ascii_hexdigit())
     })
@@ -76,9 +104,32 @@ mod tests {
             ("a.zip.s3cmd.4f2a.tmp", NameKind::Temporary),
             ("a.zip.6eF6a0b1", NameKind::Temporary),
             ("a.zip.aB12cd", NameKind::Temporary),
-            ("a.zip.sha256", NameKind::Other),
-            ("a.zip.json", NameKind::Other),
-            ("a.zip.ready", NameKind::Other),
+            // scp, cp, rsync --inplace and s3cmd write under the final name: those are settled by time
+            ("a.zip.sha256", NameKind::Sentinel),
+            ("a.zip.json", NameKind::Envelope),
+            ("a.json", NameKind::Envelope),
+            ("a.zip.meta.json", NameKind::Sidecar),
+            (".meta.json", NameKind::Temporary),
+            ("a.zip.ready", NameKind::Sentinel),
+            // rsync: temporary names of any ending, --partial-dir with and without a dot, --delay-updates
+            (".a.zip.meta.json.Ab3dE6", NameKind::Temporary),
+            ("rsync-partial", NameKind::Temporary),
+            (".~tmp~", NameKind::Temporary),
+            // rclone, since 1.64 with a hash before it
+            ("a.zip.1a2b3c4d.partial", NameKind::Temporary),
+            // aws s3 sync and cp
+            ("a.zip.meta.json.1a2B3c4D", NameKind::Temporary),
+            ("a.json.6eF6a0b1", NameKind::Temporary),
+            // editors: vim, emacs, nano, kate, gedit
+            (".a.py.swp", NameKind::Temporary),
+            ("a.py.swp", NameKind::Temporary),
+            ("a.py~", NameKind::Temporary),
+            (".#a.py", NameKind::Temporary),
+            ("#a.py#", NameKind::Other),
+            (".goutputstream-ABCD12", NameKind::Temporary),
+            // sftp clients, browsers, Windows' Office locks
+            ("a.zip.filepart", NameKind::Temporary),
+            ("a.zip.temp", NameKind::Temporary),
             ("notes.txt", NameKind::Other),
             ("zip", NameKind::Other),
             ("", NameKind::Other),

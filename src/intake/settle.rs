@@ -17,8 +17,8 @@ pub struct Observation {
     pub unchanged_for: Duration,
     /// How long ago it was modified, by its time stamp; `None` when that lies in the future.
     pub modified_ago: Option<Duration>,
-    /// Whether it ends like a complete zip.
-    pub ends_like_a_zip: bool,
+    /// Whether it ends as a complete file of its form does.
+    pub ends_whole: bool,
 }
 
 /// Why a file waits.
@@ -26,18 +26,24 @@ pub struct Observation {
 pub enum WaitReason {
     /// It changed a moment ago.
     Young,
-    /// Its time stamp is old but the end of the zip is missing.
+    /// Its time stamp is old but the end of the file is missing.
     Incomplete,
     /// It changed while it was being read.
     ChangedWhileReading,
+    /// The configuration asks for a sentinel, and there is none.
+    NoSentinel,
+    /// A sidecar may still come.
+    NoSidecar,
 }
 
 impl fmt::Display for WaitReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Young => "changed a moment ago",
-            Self::Incomplete => "end of the archive not there yet",
+            Self::Incomplete => "its end is not there yet",
             Self::ChangedWhileReading => "changed while it was being read",
+            Self::NoSentinel => "its sentinel is not there yet",
+            Self::NoSidecar => "its sidecar may still come",
         })
     }
 }
@@ -57,13 +63,13 @@ pub enum Settling {
 /// Decides whether a file is complete.
 ///
 /// Ready is what we ourselves saw unchanged for `settle`, whatever its time stamp says, so that
-/// clocks that disagree block nothing. Ready at once is a file that ends like a zip and was last
-/// modified at least `settle` ago, and any file modified more than a minute ago.
+/// clocks that disagree block nothing. Ready at once is a file that ends as its form does (a zip, an
+/// object of JSON) and was last modified at least `settle` ago, and any file modified more than a minute ago.
 pub fn judge(observation: &Observation, settle: Duration) -> Settling {
     let Observation {
         unchanged_for,
         modified_ago,
-        ends_like_a_zip,
+        ends_whole,
     } = *observation;
     let own_wait = settle.saturating_sub(unchanged_for);
     if own_wait.is_zero() {
@@ -75,7 +81,7 @@ pub fn judge(observation: &Observation, settle: Duration) -> Settling {
             look_again_in: own_wait,
         };
     };
-    if (ends_like_a_zip && age >= settle) || age >= ABANDONED_AFTER.max(settle) {
+    if (ends_whole && age >= settle) || age >= ABANDONED_AFTER.max(settle) {
         return Settling::Ready;
     }
     let (reason, look_again_in) = if age < settle {
@@ -116,11 +122,11 @@ mod tests {
             (0, None, true, wait(WaitReason::Young, 2000)),
             (2000, None, false, Settling::Ready),
         ];
-        for (unchanged_ms, modified_ms, ends_like_a_zip, expected) in cases {
+        for (unchanged_ms, modified_ms, ends_whole, expected) in cases {
             let observation = Observation {
                 unchanged_for: Duration::from_millis(unchanged_ms),
                 modified_ago: modified_ms.map(Duration::from_millis),
-                ends_like_a_zip,
+                ends_whole,
             };
             assert_eq!(judge(&observation, SETTLE), expected, "{observation:?}");
         }
@@ -131,7 +137,7 @@ mod tests {
         let observation = Observation {
             unchanged_for: Duration::ZERO,
             modified_ago: None,
-            ends_like_a_zip: false,
+            ends_whole: false,
         };
         assert_eq!(judge(&observation, Duration::ZERO), Settling::Ready);
     }

@@ -14,6 +14,8 @@ pub struct Stamp {
     pub modified_at: SystemTime,
     changed: (i64, i64),
     file: (u64, u64),
+    /// Of a folder: a digest of the states of everything in it.
+    tree: [u8; 16],
 }
 
 impl Stamp {
@@ -23,6 +25,23 @@ impl Stamp {
             modified_at: modification_time(metadata),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
             file: (metadata.dev(), metadata.ino()),
+            tree: [0; 16],
+        }
+    }
+
+    pub(super) fn of_folder(
+        bytes: u64,
+        modified_at: SystemTime,
+        changed: (i64, i64),
+        file: (u64, u64),
+        tree: [u8; 16],
+    ) -> Self {
+        Self {
+            bytes,
+            modified_at,
+            changed,
+            file,
+            tree,
         }
     }
 
@@ -30,6 +49,15 @@ impl Stamp {
     /// modification time does not keep this.
     pub fn arrived(&self) -> (i64, i64) {
         self.changed
+    }
+
+    /// The same as a time, by the clock of the file system.
+    pub fn arrived_at(&self) -> SystemTime {
+        let seconds = u64::try_from(self.changed.0).unwrap_or(0);
+        let nanoseconds = u32::try_from(self.changed.1).unwrap_or(0);
+        SystemTime::UNIX_EPOCH
+            .checked_add(Duration::new(seconds, nanoseconds.min(999_999_999)))
+            .unwrap_or(SystemTime::UNIX_EPOCH)
     }
 }
 

@@ -188,16 +188,19 @@ impl Events {
 }
 
 fn subscribe(inbox: &Path, hints: SyncSender<()>) -> notify::Result<RecommendedWatcher> {
-    let on_event = move |event: notify::Result<notify::Event>| {
-        if event.map_or(true, |event| is_hint(&event.kind)) {
-            // A full channel already holds the hint; a closed one means that nobody watches.
-            let _ = hints.try_send(());
-        }
-    };
+    let on_event = move |event| forward(event, &hints);
     let config = notify::Config::default().with_follow_symlinks(false);
     let mut watcher = RecommendedWatcher::new(on_event, config)?;
     watcher.watch(inbox, RecursiveMode::Recursive)?;
     Ok(watcher)
+}
+
+/// An event, or the loss of some, as a hint.
+fn forward(event: notify::Result<notify::Event>, hints: &SyncSender<()>) {
+    if event.map_or(true, |event| is_hint(&event.kind)) {
+        // A full channel already holds the hint; a closed one means that nobody watches.
+        let _ = hints.try_send(());
+    }
 }
 
 /// Reading is no change, least of all our own; the end of a write is.
@@ -214,7 +217,9 @@ mod tests {
 
     use notify::event::{AccessKind, AccessMode, CreateKind, Event, EventKind, Flag};
 
-    use super::{IntakeError, Next, Wake, Watch, is_hint};
+    use notify::Watcher;
+
+    use super::{IntakeError, Next, Wake, Watch, forward, is_hint};
 
     #[test]
     fn events_that_are_hints() {
@@ -226,6 +231,49 @@ mod tests {
         for read in [AccessKind::Open(AccessMode::Any), AccessKind::Read] {
             assert!(!is_hint(&EventKind::Access(read)), "{read:?}");
         }
+    }
+
+    #[test]
+    fn a_mount_that_gives_no_events_is_polled() {
+        let directory = tempfile::TempDir::new().expect("a directory");
+        let mut wakes = Vec::new();
+        Watch::new(directory.path(), Duration::from_millis(20)).run_with(
+            // subscribed, and silent, as on NFS and FUSE
+            |_, _| notify::RecommendedWatcher::new(|_| {}, notify::Config::default()),
+            |wake| {
+                wakes.push(format!("{wake:?}"));
+                std::fs::write(directory.path().join("a.zip"), "").expect("a file");
+                if wakes.len() < 3 {
+                    Next::WaitForChange
+                } else {
+                    Next::Stop
+                }
+            },
+        );
+        assert_eq!(wakes, ["Start", "Poll", "Poll"]);
+    }
+
+    #[test]
+    fn an_overflow_of_events_is_a_reason_to_look() {
+        let directory = tempfile::TempDir::new().expect("a directory");
+        let mut wakes = Vec::new();
+        Watch::new(directory.path(), Duration::from_secs(3_600)).run_with(
+            |_, hints| {
+                // as the kernel's queue says it: something was lost, nobody knows what
+                let overflow = Event::new(EventKind::Other).set_flag(Flag::Rescan);
+                forward(Ok(overflow), &hints);
+                notify::RecommendedWatcher::new(|_| {}, notify::Config::default())
+            },
+            |wake| {
+                wakes.push(format!("{wake:?}"));
+                if wakes.len() < 2 {
+                    Next::WaitForChange
+                } else {
+                    Next::Stop
+                }
+            },
+        );
+        assert_eq!(wakes, ["Start", "Change"]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::schema::{self, Schema};
 use super::{Outbox, OutboxError, atomic, seal};
+use crate::identity::Mode;
 
 pub const FILE: &str = "status.json";
 pub const SCHEMA_VERSION: &str = "prism_status.v1";
@@ -88,7 +89,43 @@ impl Queueing {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What was known of an identity when a submission was taken in: enough to verify the signature again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Identity {
+    /// `identity.mode` at that time.
+    pub mode: Mode,
+    /// A hotkey that was named without a signature: it owns nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claimed: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nonce: Option<String>,
+    /// As it was signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub submitted_at: Option<String>,
+    /// sr25519, 128 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
+    /// sha256 of the file that was signed: of the archive, of a bare `.py`, or of an envelope.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_sha256: Option<String>,
+}
+
+/// What a submission came to, by the names of the HTTP contract.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Score {
+    pub final_score: f64,
+    pub q_arch: f64,
+    pub q_recipe: f64,
+    pub anti_cheat_multiplier: f64,
+    /// Always 0: nothing is given for being different.
+    pub diversity_bonus: f64,
+    /// Always 0: what is taken off is a multiplier.
+    pub penalty: f64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Status {
     pub schema_version: String,
@@ -97,7 +134,21 @@ pub struct Status {
     pub name: String,
     /// None for a file that was too large to be read.
     pub archive_sha256: Option<String>,
+    /// Whose it is: a signature of this hotkey was verified.
     pub hotkey: Option<String>,
+    /// What was asked of its identity, and shown. None in statuses of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Identity>,
+    /// sha256 of what the HTTP contract called `code`: base64 of the archive, or the source of a bare `.py`. None where no
+    /// archive is kept, and in statuses of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code_hash: Option<String>,
+    /// The six hours in which it was accepted, counted from 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch_id: Option<u64>,
+    /// The manifest's figures, once there are some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<Score>,
     /// When it was first seen, RFC 3339: what breaks ties on the leaderboard.
     pub accepted_at: String,
     pub state: State,
@@ -127,6 +178,10 @@ impl Status {
             name: name.to_owned(),
             archive_sha256: archive_sha256.map(str::to_owned),
             hotkey: None,
+            identity: None,
+            code_hash: None,
+            epoch_id: Some(epoch_id(now)),
+            score: None,
             accepted_at: at.clone(),
             state: State::Received,
             verdict: None,
@@ -229,6 +284,15 @@ impl Status {
         }
         atomic::write_bytes_if_new(&path, &bytes)
     }
+}
+
+/// Length of an epoch of the HTTP contract.
+pub const EPOCH_SECONDS: u64 = 21_600;
+
+/// The epoch of a time.
+pub fn epoch_id(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_secs() / EPOCH_SECONDS
 }
 
 /// `2026-11-21T13:05:09.123Z`.

@@ -9,9 +9,8 @@ use serde::Serialize;
 use super::architecture;
 use crate::bundle::{self, Bundle, Kind};
 use crate::config::{Config, recorded};
-use crate::digest::sha256;
 use crate::duplicates::{self, Duplicate, DuplicatePolicy};
-use crate::intake::{self, Arrival, Oversized};
+use crate::intake::{Arrival, Oversized};
 use crate::outbox::schema::Schema;
 use crate::outbox::status::{Reason, State, Status, Verdict};
 use crate::outbox::{Outbox, OutboxError, admission, atomic};
@@ -81,7 +80,10 @@ pub fn examine(
         None => {
             let id = &arrival.submission_id;
             let sha256 = Some(arrival.sha256.as_str());
-            let status = Status::new(id, &arrival.name, sha256, accepted_at);
+            let mut status = Status::new(id, &arrival.name, sha256, accepted_at);
+            status.hotkey.clone_from(&arrival.hotkey);
+            status.identity.clone_from(&arrival.identity);
+            status.code_hash.clone_from(&arrival.code_hash);
             let files = [(ARCHIVE, &*arrival.bytes), (recorded::FILE, &settings)];
             admission::admit(outbox, &status, &files)?;
             status
@@ -126,20 +128,6 @@ pub fn is_open(status: &Status) -> bool {
         State::Held => !status.is_quarantined() && !status.is_held_by_operator(),
         _ => false,
     }
-}
-
-/// A bare `.py` as the archive that it is kept, identified and run as; an archive as it is.
-pub fn as_archive(arrival: Arrival) -> Result<Arrival, OutboxError> {
-    if !arrival.name.to_ascii_lowercase().ends_with(".py") {
-        return Ok(arrival);
-    }
-    let bytes = bundle::pack_source(&arrival.bytes).map_err(crate::outbox::at(&arrival.path))?;
-    Ok(Arrival {
-        sha256: sha256(&bytes),
-        submission_id: intake::submission_id("", &bytes),
-        bytes,
-        ..arrival
-    })
 }
 
 /// Our own fault: the submission waits.

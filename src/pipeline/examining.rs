@@ -8,13 +8,15 @@ use std::time::{Duration, SystemTime};
 
 use rayon::prelude::*;
 
+use super::admit::{self, Admitted, Refused};
+use super::claimants::{self, Decision, Decisions};
 use super::compare::{Corpus, Fault};
 use super::examine::{self, Comparison, Examined};
 use super::report::{Report, told};
 use super::stored::{self, Source};
 use super::{Pipeline, PipelineError, prune};
 use crate::bundle::Kind;
-use crate::intake::{self, Candidate, Reading};
+use crate::intake::{self, Arrival, Candidate, Reading};
 use crate::outbox::status::Status;
 
 /// Archives that are examined before the next ones are opened: what bounds the memory of a large look.
@@ -29,7 +31,18 @@ enum Looked {
     /// It is one that this run looks at anyway.
     Again,
     Changed,
+    /// It is to be looked at again later; why.
+    Waits(String),
+    /// It is no submission after all; why. Said once.
+    Ignored(String),
     Examined(Box<Examined>),
+}
+
+/// What a source holds.
+enum Taken {
+    Arrival(Arrival),
+    Refused(Refused),
+    Looked(Looked),
 }
 
 impl Pipeline<'_> {
@@ -47,6 +60,9 @@ impl Pipeline<'_> {
         sources.extend(candidates.iter().map(Source::File));
         let bar = self.progress.examining(sources.len() as u64);
         let mut corpus = Corpus::new(self.config, &self.outbox, &self.ledger);
+        let now = SystemTime::now();
+        let decisions =
+            claimants::decide(self.config, &self.outbox, &self.ledger, candidates, now)?;
         let seen = Mutex::default();
         let mut next = SystemTime::now();
         for some in sources.chunks(EXAMINED_AT_ONCE) {
@@ -62,7 +78,7 @@ impl Pipeline<'_> {
                 .par_iter()
                 .enumerate()
                 .map(|(place, source)| {
-                    let result = self.look_at(source, &seen, accepted_at(place));
+                    let result = self.look_at(source, &decisions, &seen, accepted_at(place));
                     bar.inc(1);
                     result
                 })
@@ -74,6 +90,15 @@ impl Pipeline<'_> {
                     Ok(Looked::Known) => report.known += 1,
                     Ok(Looked::Again) => {}
                     Ok(Looked::Changed) => changed.push(source.path()),
+                    Ok(Looked::Waits(why)) => {
+                        let path = source.path();
+                        report.waiting.push(format!("{}: {why}", path.display()));
+                        report.deferred.push(path);
+                    }
+                    Ok(Looked::Ignored(why)) => {
+                        let path = source.path();
+                        report.ignored.push(format!("{}: {why}", path.display()));
+                    }
                     Ok(Looked::Examined(examined)) => {
                         let comparison = corpus.compare(&examined)?;
                         compared.push((source, Ok((*examined, comparison))));
@@ -117,6 +142,7 @@ impl Pipeline<'_> {
     fn look_at(
         &self,
         source: &Source<'_>,
+        decisions: &Decisions,
         seen: &Mutex<HashSet<String>>,
         accepted_at: SystemTime,
     ) -> Result<Looked, PipelineError> {
@@ -125,36 +151,94 @@ impl Pipeline<'_> {
             let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
             seen.insert(id.to_owned())
         };
-        let arrival = match source {
-            Source::Stored(status) => stored::arrival(&self.outbox, status)?,
-            Source::File(candidate) => {
-                match intake::read(candidate, self.config.archive.max_archive_bytes, "")? {
-                    Reading::Changed => return Ok(Looked::Changed),
-                    Reading::Arrival(arrival) => examine::as_archive(arrival)?,
-                    Reading::Oversized(oversized) => {
-                        if self.is_done(&oversized.submission_id) {
-                            return Ok(Looked::Known);
-                        }
-                        if !is_first(&oversized.submission_id) {
-                            return Ok(Looked::Again);
-                        }
-                        return Ok(Looked::Examined(Box::new(Examined {
-                            status: examine::reject_unread(&self.outbox, &oversized, accepted_at)?,
-                            accepted: None,
-                            kind: Kind::Full,
-                        })));
-                    }
-                }
-            }
+        let taken = match source {
+            Source::Stored(status) => Taken::Arrival(stored::arrival(&self.outbox, status)?),
+            Source::File(candidate) => self.take(candidate, decisions, &is_first, accepted_at)?,
         };
-        if matches!(source, Source::File(_)) && self.is_done(&arrival.submission_id) {
-            return Ok(Looked::Known);
+        let is_file = matches!(source, Source::File(_));
+        match taken {
+            Taken::Looked(looked) => Ok(looked),
+            Taken::Refused(refused) => {
+                // what was taken in before signatures were asked for stays as it is
+                let ids = [Some(&refused.submission_id), refused.unsigned_id.as_ref()];
+                if ids.into_iter().flatten().any(|id| self.is_done(id)) {
+                    return Ok(Looked::Known);
+                }
+                if !is_first(&refused.submission_id) {
+                    return Ok(Looked::Again);
+                }
+                let status = admit::refuse(&self.outbox, &refused, accepted_at)?;
+                Ok(rejected(status))
+            }
+            Taken::Arrival(arrival) => {
+                if is_file && self.is_done(&arrival.submission_id) {
+                    return Ok(Looked::Known);
+                }
+                if !is_first(&arrival.submission_id) {
+                    return Ok(Looked::Again);
+                }
+                let examined = examine::examine(self.config, &self.outbox, &arrival, accepted_at)?;
+                Ok(Looked::Examined(Box::new(examined)))
+            }
         }
-        if !is_first(&arrival.submission_id) {
-            return Ok(Looked::Again);
+    }
+
+    /// Reads a file of the inbox, and finds whose it is.
+    fn take(
+        &self,
+        candidate: &Candidate,
+        decisions: &Decisions,
+        is_first: &dyn Fn(&str) -> bool,
+        accepted_at: SystemTime,
+    ) -> Result<Taken, PipelineError> {
+        let limit_bytes = self.config.archive.max_archive_bytes;
+        let looked = |looked| Ok(Taken::Looked(looked));
+        let delivery = match intake::read(candidate, limit_bytes, self.config.intake.sentinel)? {
+            Reading::Changed => return looked(Looked::Changed),
+            Reading::NotItsSentinel => {
+                let why = "its sentinel has another digest; either may still change";
+                return looked(Looked::Ignored(why.to_owned()));
+            }
+            Reading::NotSubmission(why) => return looked(Looked::Ignored(why)),
+            Reading::Oversized(oversized) => {
+                if self.is_done(&oversized.submission_id) {
+                    return looked(Looked::Known);
+                }
+                if !is_first(&oversized.submission_id) {
+                    return looked(Looked::Again);
+                }
+                let status = examine::reject_unread(&self.outbox, &oversized, accepted_at)?;
+                return looked(rejected(status));
+            }
+            Reading::Delivery(delivery) => delivery,
+        };
+        let mut arrival = match admit::admit(delivery, &self.config.identity)? {
+            Admitted::Refused(refused) => return Ok(Taken::Refused(refused)),
+            Admitted::Arrival(arrival) => arrival,
+        };
+        if arrival.hotkey.is_none() {
+            return Ok(Taken::Arrival(arrival));
         }
-        let examined = examine::examine(self.config, &self.outbox, &arrival, accepted_at)?;
-        Ok(Looked::Examined(Box::new(examined)))
+        match decisions.get(&arrival.path) {
+            Some((id, decision)) if *id == arrival.submission_id => match decision {
+                Decision::Admit => Ok(Taken::Arrival(arrival)),
+                Decision::Wait(why) => looked(Looked::Waits(why.clone())),
+                Decision::Refuse(reason) => {
+                    let claims = arrival.identity.take().unwrap_or_default();
+                    let claims = serde_json::to_vec(&claims).unwrap_or_default();
+                    Ok(Taken::Refused(Refused {
+                        submission_id: intake::refused_id(&arrival.sha256, &claims),
+                        unsigned_id: None,
+                        name: arrival.name,
+                        sha256: Some(arrival.sha256),
+                        mode: self.config.identity.mode,
+                        reason: reason.clone(),
+                    }))
+                }
+            },
+            // it was another one when the hotkeys were looked at
+            _ => looked(Looked::Changed),
+        }
     }
 
     /// Publishes the review of a submission that the rules accept, with what the comparison came to.
@@ -190,4 +274,13 @@ impl Pipeline<'_> {
         }
         matches!(Status::read(&self.outbox, submission_id), Ok(Some(status)) if status.is_final() || status.is_held_by_operator())
     }
+}
+
+/// A submission that was turned away unread.
+fn rejected(status: Status) -> Looked {
+    Looked::Examined(Box::new(Examined {
+        status,
+        accepted: None,
+        kind: Kind::Full,
+    }))
 }

@@ -74,6 +74,25 @@ pub fn is_pruned(outbox: &Outbox, submission_id: &str) -> bool {
     memory(outbox, submission_id).is_file()
 }
 
+/// The statuses of what was forgotten; one that cannot be read is passed over.
+///
+/// # Errors
+/// A folder that cannot be listed.
+pub fn remembered(outbox: &Outbox) -> Result<Vec<Status>, OutboxError> {
+    let folder = outbox.root.join(PRUNED);
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let mut statuses = Vec::new();
+    for entry in std::fs::read_dir(&folder).map_err(crate::outbox::at(&folder))? {
+        let path = entry.map_err(crate::outbox::at(&folder))?.path();
+        if path.extension().is_some_and(|suffix| suffix == "json") {
+            statuses.extend(Status::read_file(&path).ok());
+        }
+    }
+    Ok(statuses)
+}
+
 fn memory(outbox: &Outbox, submission_id: &str) -> PathBuf {
     outbox
         .root

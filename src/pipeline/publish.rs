@@ -11,6 +11,7 @@ use super::architecture;
 use super::measure::MeasureFailure;
 use super::quarantine;
 use super::seeds::{self, SeedRun};
+use super::summary;
 use super::{publish_v1, v1_manifest};
 use crate::bundle::Bundle;
 use crate::config::{Config, Device, recorded};
@@ -105,6 +106,7 @@ pub fn publish(
                         };
                         publish_v1::publish(&folder, bundle, outcome, facts)?;
                     }
+                    status.score = Some(summary::of(&manifest).map_err(ours)?);
                     let held = quarantine::reason(config, &status.submission_id, &folder)
                         .map_err(|error| ours(error.to_string()))?;
                     match held {

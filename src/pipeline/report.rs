@@ -26,7 +26,7 @@ pub struct Report {
     pub processed: Vec<Outcome>,
     /// Complete files whose submission was already concluded by an earlier run.
     pub known: u64,
-    /// Files that are still being written.
+    /// Files that are still being written, or wait for another reason that is not theirs.
     pub waiting: Vec<String>,
     /// Files of the inbox that are no submissions, with the reason.
     pub ignored: Vec<String>,
@@ -41,6 +41,9 @@ pub struct Report {
     /// Files that could not be examined for want of infrastructure: they are to be offered again.
     #[serde(skip)]
     pub unread: Vec<PathBuf>,
+    /// Files that stay in the inbox for now, and are to be offered again.
+    #[serde(skip)]
+    pub deferred: Vec<PathBuf>,
     /// Whether a stop left something undone.
     #[serde(skip)]
     pub stopped: bool,

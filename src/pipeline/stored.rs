@@ -1,7 +1,6 @@
 //! Submissions that an earlier run began to examine: from the archive in their folder, whatever became of the inbox.
 
 use std::path::PathBuf;
-use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
 
@@ -70,7 +69,9 @@ pub fn arrival(outbox: &Outbox, status: &Status) -> Result<Arrival, OutboxError>
         sha256: format!("{:x}", Sha256::digest(&bytes)),
         submission_id: id,
         bytes,
-        modified_at: SystemTime::UNIX_EPOCH,
+        hotkey: status.hotkey.clone(),
+        code_hash: status.code_hash.clone(),
+        identity: status.identity.clone(),
         path,
     })
 }

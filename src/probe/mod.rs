@@ -14,7 +14,8 @@ use serde_json::Value;
 
 use crate::bundle;
 use crate::config::Config;
-use crate::intake::Inbox;
+use crate::identity;
+use crate::intake::{Customs, Inbox, Sentinel};
 use crate::outbox::schema::{self, Schema};
 use crate::outbox::{Outbox, OutboxError};
 use crate::pipeline::{MANIFEST, Outcome, Pipeline, PipelineError};
@@ -124,11 +125,14 @@ fn one(
     let mut config = setting.config.clone();
     config.inbox = folder.join(&setting.label).join("inbox");
     config.outbox = folder.join(&setting.label).join("outbox");
+    // nobody hands it in
+    config.identity = identity::Settings::default();
+    config.intake.sentinel = Sentinel::None;
     fs::create_dir_all(&config.inbox).map_err(at(&config.inbox))?;
     let path = config.inbox.join(format!("{}.zip", setting.label));
     fs::write(&path, archive).map_err(at(&path))?;
     let pipeline = Pipeline::open(&config, progress)?;
-    let seen = Inbox::new(&config.inbox, SETTLE)
+    let seen = Inbox::new(&config.inbox, Customs::settling(SETTLE))
         .look_until_settled(Duration::from_secs(10))
         .map_err(PipelineError::from)?;
     let report = pipeline.run(seen, &mut Vec::new())?;

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::constants::LEADERBOARD_BUCKET;
+use crate::outbox::status::EPOCH_SECONDS;
 
 /// Schema version of `leaderboard.json`.
 pub const LEADERBOARD_SCHEMA: &str = "prism_leaderboard.v1";
@@ -43,7 +44,33 @@ pub struct Leaderboard {
     /// Submissions that were compared, before one row per owner was kept.
     pub submissions: u64,
     pub rows: Vec<LeaderboardRow>,
+    /// The same for the submissions of one epoch each, as the HTTP contract gave it; the latest first.
+    #[serde(default)]
+    pub epochs: Vec<Epoch>,
 }
+
+/// The standing among the submissions that were accepted in one epoch.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Epoch {
+    /// Unix seconds over [`EPOCH_SECONDS`].
+    pub epoch_id: u64,
+    /// Best row of every owner, at most [`EPOCH_ENTRIES`].
+    pub entries: Vec<EpochEntry>,
+}
+
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct EpochEntry {
+    /// From 1.
+    pub rank: u32,
+    pub hotkey: Option<String>,
+    pub score: f64,
+    pub submission_id: String,
+}
+
+/// Entries of an epoch that are listed.
+pub const EPOCH_ENTRIES: usize = 50;
 
 /// `weights.json`: the share of every owner. Nothing is ever written to a chain.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -108,6 +135,7 @@ fn bits(number: Option<f64>) -> Option<u64> {
 pub fn leaderboard(submissions: &[LeaderboardRow]) -> Leaderboard {
     let mut rows = submissions.to_vec();
     rows.sort_by(compare);
+    let epochs = epochs(&rows);
     let mut owners = BTreeSet::new();
     rows.retain(|row| owners.insert(owner(row)));
     for (row, rank) in rows.iter_mut().zip(1..) {
@@ -117,7 +145,38 @@ pub fn leaderboard(submissions: &[LeaderboardRow]) -> Leaderboard {
         schema_version: LEADERBOARD_SCHEMA.to_owned(),
         submissions: submissions.len() as u64,
         rows,
+        epochs,
     }
+}
+
+/// The standing of each epoch, from rows in their order. A row that nobody dated is in none.
+fn epochs(sorted: &[LeaderboardRow]) -> Vec<Epoch> {
+    let mut by_epoch: BTreeMap<u64, Vec<&LeaderboardRow>> = BTreeMap::new();
+    for row in sorted {
+        if let Some(at_ms) = row.accepted_at_unix_ms {
+            let epoch_id = at_ms / 1_000 / EPOCH_SECONDS;
+            by_epoch.entry(epoch_id).or_default().push(row);
+        }
+    }
+    let latest_first = by_epoch.into_iter().rev();
+    latest_first
+        .map(|(epoch_id, mut rows)| {
+            let mut owners = BTreeSet::new();
+            rows.retain(|row| owners.insert(owner(row)));
+            let entries = rows.into_iter().zip(1..).take(EPOCH_ENTRIES);
+            Epoch {
+                epoch_id,
+                entries: entries
+                    .map(|(row, rank)| EpochEntry {
+                        rank,
+                        hotkey: row.hotkey.clone(),
+                        score: row.final_score,
+                        submission_id: row.submission_id.clone(),
+                    })
+                    .collect(),
+            }
+        })
+        .collect()
 }
 
 /// Best score of every owner over the sum of these. Scores that are not positive and finite get none; without any
@@ -243,6 +302,34 @@ mod tests {
         assert!(weights.dry_run);
         assert_eq!(weights.weights.len(), 2);
         assert!((weights.weights["k"] - 0.75).abs() < 1e-15);
+    }
+
+    #[test]
+    fn each_epoch_has_a_standing_of_its_own() {
+        let hours = |hours: u64| hours * 3_600_000;
+        let mut undated = row("u", Some("k"), 0, 0.9);
+        undated.accepted_at_unix_ms = None;
+        let mut rows = vec![
+            row("a", Some("k"), hours(1), 0.2),
+            row("b", Some("k"), hours(2), 0.3),
+            row("c", Some("l"), hours(5), 0.25),
+            row("d", Some("k"), hours(6), 0.1),
+            undated,
+        ];
+        let entries = |epoch: &Epoch| -> Vec<(u32, String)> {
+            let entries = epoch.entries.iter();
+            entries
+                .map(|entry| (entry.rank, entry.submission_id.clone()))
+                .collect()
+        };
+        let board = leaderboard(&rows);
+        let ids: Vec<u64> = board.epochs.iter().map(|epoch| epoch.epoch_id).collect();
+        assert_eq!(ids, [1, 0]);
+        assert_eq!(entries(&board.epochs[0]), [(1, "d".to_owned())]);
+        let first = [(1, "b".to_owned()), (2, "c".to_owned())];
+        assert_eq!(entries(&board.epochs[1]), first);
+        rows.extend((0..60).map(|number| row(&format!("x{number}"), None, hours(7), 0.5)));
+        assert_eq!(leaderboard(&rows).epochs[0].entries.len(), EPOCH_ENTRIES);
     }
 
     #[test]

@@ -12,10 +12,10 @@ use prism::outbox::fault::VARIABLE;
 use serde_json::{Value, json};
 
 use crate::contest::{Contest, Ran};
-use crate::outbox;
 use crate::stand_in::{StandIn, archive, settings, submit};
 use crate::submissions::{SMALL, training};
 use crate::zips;
+use crate::{arrivals, outbox};
 
 /// What lies in a folder, by path below it.
 type Files = BTreeMap<PathBuf, Vec<u8>>;
@@ -38,14 +38,22 @@ enum Way {
 
 impl Way {
     fn submissions(self) -> Vec<(&'static str, Vec<u8>)> {
-        let forbidden = zips::zip(&[
-            ("architecture.py", &*format!("import ctypes\n{SMALL}")),
-            ("training.py", &*training()),
-        ]);
+        let forbidden = |text: &str| {
+            zips::zip(&[
+                (
+                    "architecture.py",
+                    &*format!("import ctypes  # {text}\n{SMALL}"),
+                ),
+                ("training.py", &*training()),
+            ])
+        };
         match self {
             Self::Gates => vec![
                 ("bad.zip", b"no archive".to_vec()),
-                ("forbidden.zip", forbidden),
+                ("forbidden.zip", forbidden("unsigned")),
+                // of one hotkey, with one nonce: whatever happens, it is the first one's
+                ("signed-1.zip", forbidden("first")),
+                ("signed-2.zip", forbidden("second")),
                 ("oversized.zip", vec![b'x'; 5_000]),
             ],
             Self::Device => vec![("sound.zip", archive(1))],
@@ -65,8 +73,17 @@ impl Scene {
     fn new(way: Way) -> Self {
         let mut contest = Contest::new(settings());
         let stand_in = StandIn::of(&mut contest);
-        contest.change(json!({"archive": {"max_archive_bytes": 4_000}}));
+        contest.change(json!({
+            "archive": {"max_archive_bytes": 4_000},
+            "identity": {"mode": "optional", "sidecar_wait_ms": 0},
+        }));
         let submissions = way.submissions();
+        for (name, archive) in &submissions {
+            if name.starts_with("signed") {
+                let sidecar = arrivals::sidecar(archive, "once").to_string();
+                contest.submit_bytes(&format!("{name}.meta.json"), sidecar.as_bytes());
+            }
+        }
         let named: Vec<(&str, &[u8])> = submissions
             .iter()
             .map(|(name, archive)| (*name, archive.as_slice()))
@@ -229,7 +246,13 @@ fn results(outbox: &Path) -> BTreeMap<String, Value> {
     let mut results = BTreeMap::new();
     for submission in outbox::submissions(outbox) {
         let mut status = submission.status.clone();
-        for field in ["accepted_at", "transitions", "attempts", "queue"] {
+        for field in [
+            "accepted_at",
+            "epoch_id",
+            "transitions",
+            "attempts",
+            "queue",
+        ] {
             status.as_object_mut().unwrap().remove(field);
         }
         let mut found = BTreeMap::new();

@@ -4,6 +4,7 @@
 //! Isolation is `bwrap` where it works and `none`, asked for by name, where it does not; stderr says which.
 
 mod archives;
+mod arrivals;
 mod audit;
 mod bad_input;
 mod cli;

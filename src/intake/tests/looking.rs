@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use rustix::fs::{CWD, FileType, Mode};
 use tempfile::TempDir;
 
-use super::super::{Inbox, IntakeError, Seen, WaitReason};
+use super::super::{Customs, Inbox, IntakeError, Seen, WaitReason};
 use super::{EMPTY_ZIP, OLD, SETTLE, inbox_of, put, ready};
 
 #[test]
@@ -72,14 +72,59 @@ fn what_is_no_submission_is_said_once() {
     assert_eq!(
         reasons,
         [
-            "folder-link: the name ends neither with .zip nor with .py",
+            "folder-link: the name ends neither with .zip nor with .py nor with .json",
             "link.zip: a symbolic link, not a regular file",
-            "notes.txt: the name ends neither with .zip nor with .py",
+            "notes.txt: the name ends neither with .zip nor with .py nor with .json",
             "pipe.zip: a named pipe, not a regular file",
             "socket.zip: a socket, not a regular file",
         ]
     );
     assert_eq!(inbox.look().expect("an inbox"), []);
+}
+
+#[test]
+fn thousands_at_once_are_all_seen_once() {
+    let directory = TempDir::new().expect("a directory");
+    for number in 0..3_000 {
+        put(
+            &directory,
+            &format!("{}/{number}.zip", number % 7),
+            EMPTY_ZIP,
+            OLD,
+        );
+    }
+    let mut inbox = inbox_of(&directory);
+    assert_eq!(ready(&inbox.look().expect("an inbox")).len(), 3_000);
+    assert_eq!(inbox.look().expect("an inbox"), []);
+    put(&directory, "3/10.zip", b"PK\x05\x06", OLD);
+    assert_eq!(ready(&inbox.look().expect("an inbox")), ["10.zip"]);
+}
+
+#[test]
+fn copying_tools_are_waited_for_each_in_its_way() {
+    // What lies there in the middle of a copy and what at its end, with the time that the tool sets, or none.
+    let half = &EMPTY_ZIP[..11];
+    let tools: [(&str, &str, Option<Duration>); 10] = [
+        ("rsync", ".a.zip.Xy12zW", Some(OLD)),
+        ("rsync --delay-updates", ".~tmp~/a.zip", Some(OLD)),
+        ("rsync --partial-dir", ".rsync-partial/a.zip", Some(OLD)),
+        ("rsync --inplace", "a.zip", Some(OLD)),
+        ("aws s3 sync", "a.zip.6eF6a0b1", Some(OLD)),
+        ("rclone", "a.zip.1f2e3d4c.partial", Some(OLD)),
+        ("s3cmd sync", ".s3cmd.Ab12Cd.tmp", Some(OLD)),
+        ("s3cmd get", "a.zip", Some(OLD)),
+        ("scp", "a.zip", None),
+        ("an editor", ".a.zip.swp", None),
+    ];
+    for (tool, name, time_kept) in tools {
+        let directory = TempDir::new().expect("a directory");
+        let mut inbox = inbox_of(&directory);
+        put(&directory, name, half, Duration::ZERO);
+        assert_eq!(ready(&inbox.look().expect("an inbox")), [""; 0], "{tool}");
+        fs::remove_file(directory.path().join(name)).expect("a removal");
+        put(&directory, "a.zip", EMPTY_ZIP, time_kept.unwrap_or(SETTLE));
+        assert_eq!(ready(&inbox.look().expect("an inbox")), ["a.zip"], "{tool}");
+    }
 }
 
 #[test]
@@ -159,13 +204,19 @@ fn an_old_file_without_an_end_waits_for_our_own_clock() {
 fn a_run_that_ends_waits_for_young_files() {
     let directory = TempDir::new().expect("a directory");
     put(&directory, "a.zip", EMPTY_ZIP, Duration::ZERO);
-    let mut inbox = Inbox::new(directory.path(), Duration::from_millis(150));
+    let mut inbox = Inbox::new(
+        directory.path(),
+        Customs::settling(Duration::from_millis(150)),
+    );
     let seen = inbox
         .look_until_settled(Duration::from_secs(20))
         .expect("an inbox");
     assert_eq!(ready(&seen), ["a.zip"]);
     put(&directory, "b.zip", EMPTY_ZIP, Duration::ZERO);
-    let mut inbox = Inbox::new(directory.path(), Duration::from_secs(3600));
+    let mut inbox = Inbox::new(
+        directory.path(),
+        Customs::settling(Duration::from_secs(3600)),
+    );
     let seen = inbox
         .look_until_settled(Duration::from_millis(30))
         .expect("an inbox");
@@ -179,13 +230,15 @@ fn a_run_that_ends_waits_for_young_files() {
 #[test]
 fn an_inbox_that_is_none() {
     let directory = TempDir::new().expect("a directory");
-    let missing = Inbox::new(directory.path().join("no"), SETTLE).look();
+    let missing = Inbox::new(directory.path().join("no"), Customs::settling(SETTLE)).look();
     assert!(
         matches!(missing, Err(IntakeError::InboxMissing { .. })),
         "{missing:?}"
     );
     let file = put(&directory, "file", b"", OLD);
-    let error = Inbox::new(&file, SETTLE).look().expect_err("a file");
+    let error = Inbox::new(&file, Customs::settling(SETTLE))
+        .look()
+        .expect_err("a file");
     assert!(
         matches!(error, IntakeError::InboxNotDirectory { .. }),
         "{error}"

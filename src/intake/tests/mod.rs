@@ -1,5 +1,7 @@
 //! The inbox on a real file system.
 
+mod beside;
+mod folders;
 mod looking;
 mod reading;
 mod watching;
@@ -10,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 
-use super::{Candidate, Inbox, Seen};
+use super::{Candidate, Customs, Inbox, Seen};
 
 const SETTLE: Duration = Duration::from_secs(2);
 const EMPTY_ZIP: &[u8] = b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
@@ -30,7 +32,7 @@ fn put(inbox: &TempDir, name: &str, content: &[u8], age: Duration) -> PathBuf {
 }
 
 fn inbox_of(directory: &TempDir) -> Inbox {
-    Inbox::new(directory.path(), SETTLE)
+    Inbox::new(directory.path(), Customs::settling(SETTLE))
 }
 
 fn ready(seen: &[Seen]) -> Vec<String> {

@@ -8,24 +8,23 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::{CWD, FileType, Mode};
 use tempfile::TempDir;
 
-use super::super::{IntakeError, Reading, read, submission_id};
+use super::super::{Content, IntakeError, Reading, Sentinel, read};
 use super::{EMPTY_ZIP, OLD, candidate, put};
 
 #[test]
-fn reading_gives_content_and_identity() {
+fn reading_gives_the_content() {
     let directory = TempDir::new().expect("a directory");
     let path = put(&directory, "a.zip", EMPTY_ZIP, OLD);
     let candidate = candidate(&directory);
-    let Ok(Reading::Arrival(arrival)) = read(&candidate, 22, "5F") else {
+    let Ok(Reading::Delivery(arrival)) = read(&candidate, 22, Sentinel::None) else {
         panic!("not read");
     };
     assert_eq!((arrival.path, arrival.name.as_str()), (path, "a.zip"));
-    assert_eq!(arrival.bytes, EMPTY_ZIP);
-    assert_eq!(arrival.submission_id, submission_id("5F", EMPTY_ZIP));
+    assert_eq!(arrival.content, Content::Zip(EMPTY_ZIP.to_vec()));
     // The well-known digest of the empty zip.
     assert_eq!(
-        arrival.sha256,
-        "8739c76e681f900923b900c9df0ef75cf421d39cabb54650c4b9ad19b6a76d85"
+        arrival.file_sha256.as_deref(),
+        Some("8739c76e681f900923b900c9df0ef75cf421d39cabb54650c4b9ad19b6a76d85")
     );
     let age = SystemTime::now()
         .duration_since(arrival.modified_at)
@@ -45,7 +44,9 @@ fn a_file_over_the_limit_is_not_read() {
             file.set_modified(SystemTime::now() - OLD)
         })
         .expect("a sparse file");
-    let Ok(Reading::Oversized(oversized)) = read(&candidate(&directory), 10_000_000, "") else {
+    let Ok(Reading::Oversized(oversized)) =
+        read(&candidate(&directory), 10_000_000, Sentinel::None)
+    else {
         panic!("not refused");
     };
     assert_eq!(
@@ -71,7 +72,10 @@ fn a_file_that_changed_is_not_taken() {
         let path = put(&directory, "a.zip", EMPTY_ZIP, OLD);
         let candidate = candidate(&directory);
         change(&path);
-        assert!(matches!(read(&candidate, 1000, ""), Ok(Reading::Changed)));
+        assert!(matches!(
+            read(&candidate, 1000, Sentinel::None),
+            Ok(Reading::Changed)
+        ));
     }
 }
 
@@ -89,7 +93,7 @@ fn what_took_the_place_of_a_file_is_not_opened() {
         let candidate = candidate(&directory);
         fs::remove_file(&path).expect("removal");
         change(&path);
-        let error = read(&candidate, 1000, "").expect_err("not a file");
+        let error = read(&candidate, 1000, Sentinel::None).expect_err("not a file");
         assert!(matches!(error, IntakeError::NotRegular { .. }), "{error}");
     }
 }
