@@ -92,15 +92,14 @@ impl Hotkey {
             let digits = text.trim();
             unhex(digits.strip_prefix("0x").unwrap_or(digits))
         });
-        seed.map(|seed| Self::from_seed(&seed))
+        seed.and_then(|seed| Self::from_seed(&seed))
             .ok_or_else(|| not_a_key("it holds no seed of 64 hexadecimal digits"))
     }
 
     /// The key of that seed: 32 secret random bytes.
-    pub fn from_seed(seed: &[u8; 32]) -> Self {
-        Self {
-            key: SecretKey::from_seed(seed),
-        }
+    pub fn from_seed(seed: &[u8; 32]) -> Option<Self> {
+        let key = SecretKey::from_seed(seed)?;
+        Some(Self { key })
     }
 
     /// Its address in a network.
@@ -108,20 +107,13 @@ impl Hotkey {
         ss58::encode(&self.key.public(), network)
     }
 
-    /// Signs a file by its digest. `random` are 32 bytes that nobody can foresee.
-    pub fn sign(
-        &self,
-        sha256: &str,
-        nonce: &str,
-        now: SystemTime,
-        network: u16,
-        random: &[u8; 32],
-    ) -> Signed {
+    /// Signs a file by its digest.
+    pub fn sign(&self, sha256: &str, nonce: &str, now: SystemTime, network: u16) -> Signed {
         let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let (hotkey, submitted_at) = (self.address(network), seconds.to_string());
         let message = message(&hotkey, nonce, &submitted_at, sha256);
         Signed {
-            signature: self.key.sign(message.as_bytes(), random),
+            signature: self.key.sign(message.as_bytes()),
             hotkey,
             nonce: nonce.to_owned(),
             submitted_at,

@@ -8,7 +8,6 @@ pub mod keyfile;
 mod settings;
 mod sr25519;
 mod ss58;
-mod transcript;
 
 use std::time::{Duration, SystemTime};
 
@@ -184,7 +183,7 @@ mod tests {
     }
 
     fn signed(hotkey: &Hotkey, nonce: &str) -> Signed {
-        hotkey.sign(SHA256, nonce, arrived(), 42, &[3; 32])
+        hotkey.sign(SHA256, nonce, arrived(), 42)
     }
 
     fn required() -> Settings {
@@ -205,7 +204,7 @@ mod tests {
 
     #[test]
     fn what_holds_and_what_does_not() {
-        let hotkey = Hotkey::from_seed(&[1; 32]);
+        let hotkey = Hotkey::from_seed(&[1; 32]).unwrap();
         let good = signed(&hotkey, "n");
         let with = |change: &dyn Fn(&mut Signed)| {
             let mut other = good.clone();
@@ -213,7 +212,7 @@ mod tests {
             Claims::Signed(other)
         };
         let name = || hotkey.address(42);
-        let stranger = Hotkey::from_seed(&[2; 32]);
+        let stranger = Hotkey::from_seed(&[2; 32]).unwrap();
         let nobody = Claims::Unsigned { hotkey: None };
         let somebody = Claims::Unsigned {
             hotkey: Some(name()),

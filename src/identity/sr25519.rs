@@ -1,27 +1,15 @@
-//! sr25519: Schnorr signatures over Ristretto, as Substrate makes them (signing context `substrate`).
-//!
-//! After schnorrkel 0.11 (`sign.rs`, `context.rs`, `keys.rs`), whose signatures the tests verify.
+//! sr25519: Schnorr signatures over Ristretto, as Substrate makes them (signing context `substrate`). The arithmetic is
+//! schnorrkel's; what comes in are plain bytes, and whatever is wrong with them is no signature.
 
 use std::fmt;
 
-use curve25519_dalek::constants::RISTRETTO_BASEPOINT_TABLE;
-use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
-use curve25519_dalek::scalar::Scalar;
-use sha2::{Digest, Sha512};
-
-use super::transcript::Transcript;
+use schnorrkel::{ExpansionMode, Keypair, MiniSecretKey, PublicKey, Signature, signing_context};
 
 /// The context that Substrate signs in.
 const CONTEXT: &[u8] = b"substrate";
-/// Set in the last byte of a signature, so that none of ed25519 passes as one.
-const MARK: u8 = 0x80;
 
 /// A secret key; its bytes are never printed.
-pub struct SecretKey {
-    scalar: Scalar,
-    nonce: [u8; 32],
-    public: [u8; 32],
-}
+pub struct SecretKey(Keypair);
 
 impl fmt::Debug for SecretKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -30,90 +18,39 @@ impl fmt::Debug for SecretKey {
 }
 
 impl SecretKey {
-    /// The key of a 32-byte seed (schnorrkel's mini secret key), expanded as Substrate does.
-    pub fn from_seed(seed: &[u8; 32]) -> Self {
-        let expanded = Sha512::digest(seed);
-        let (mut key, mut nonce) = ([0; 32], [0; 32]);
-        key.copy_from_slice(&expanded[..32]);
-        nonce.copy_from_slice(&expanded[32..]);
-        key[0] &= 0b1111_1000;
-        key[31] &= 0b0011_1111;
-        key[31] |= 0b0100_0000;
-        // divided by the cofactor: schnorrkel keeps scalars so
-        let mut low = 0;
-        for byte in key.iter_mut().rev() {
-            let remainder = *byte & 0b111;
-            *byte = (*byte >> 3) | low;
-            low = remainder << 5;
-        }
-        let scalar = Scalar::from_bytes_mod_order(key);
-        let public = (&scalar * RISTRETTO_BASEPOINT_TABLE).compress().to_bytes();
-        Self {
-            scalar,
-            nonce,
-            public,
-        }
+    /// The key of a 32-byte seed (schnorrkel's mini secret key), expanded as Substrate does. None: no seed.
+    pub fn from_seed(seed: &[u8; 32]) -> Option<Self> {
+        let seed = MiniSecretKey::from_bytes(seed).ok()?;
+        Some(Self(seed.expand_to_keypair(ExpansionMode::Ed25519)))
     }
 
     /// The half that everybody may know.
     pub fn public(&self) -> [u8; 32] {
-        self.public
+        self.0.public.to_bytes()
     }
 
-    /// Signs. `random` are bytes that nobody can foresee; with a weak source the secret nonce alone still protects the key.
-    pub fn sign(&self, message: &[u8], random: &[u8; 32]) -> [u8; 64] {
-        let mut hash = Sha512::new();
-        hash.update(self.nonce);
-        hash.update(random);
-        hash.update(self.public);
-        hash.update(message);
-        let mut wide = [0; 64];
-        wide.copy_from_slice(&hash.finalize());
-        let witness = Scalar::from_bytes_mod_order_wide(&wide);
-        let commitment = (&witness * RISTRETTO_BASEPOINT_TABLE).compress().to_bytes();
-        let challenge = challenge(message, &self.public, &commitment);
-        let proof = challenge * self.scalar + witness;
-        let mut signature = [0; 64];
-        signature[..32].copy_from_slice(&commitment);
-        signature[32..].copy_from_slice(proof.as_bytes());
-        signature[63] |= MARK;
-        signature
+    /// Signs, with random bytes of the kernel beside the key's own nonce.
+    pub fn sign(&self, message: &[u8]) -> [u8; 64] {
+        let message = signing_context(CONTEXT).bytes(message);
+        self.0.sign(message).to_bytes()
     }
 }
 
 /// Whether the signature over the message is by the holder of this public key.
 pub fn verify(public: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
-    let (mut commitment, mut proof) = ([0; 32], [0; 32]);
-    commitment.copy_from_slice(&signature[..32]);
-    proof.copy_from_slice(&signature[32..]);
-    if proof[31] & MARK == 0 {
-        return false;
-    }
-    proof[31] &= !MARK;
-    let proof = Option::<Scalar>::from(Scalar::from_canonical_bytes(proof));
-    let (Some(proof), Some(point)) = (proof, CompressedRistretto(*public).decompress()) else {
+    let (Ok(public), Ok(signature)) = (
+        PublicKey::from_bytes(public),
+        Signature::from_bytes(signature),
+    ) else {
         return false;
     };
-    let challenge = challenge(message, public, &commitment);
-    let expected =
-        RistrettoPoint::vartime_double_scalar_mul_basepoint(&challenge, &(-point), &proof);
-    expected.compress().to_bytes() == commitment
-}
-
-fn challenge(message: &[u8], public: &[u8; 32], commitment: &[u8; 32]) -> Scalar {
-    let mut transcript = Transcript::new(b"SigningContext");
-    transcript.append(b"", CONTEXT);
-    transcript.append(b"sign-bytes", message);
-    transcript.append(b"proto-name", b"Schnorr-sig");
-    transcript.append(b"sign:pk", public);
-    transcript.append(b"sign:R", commitment);
-    Scalar::from_bytes_mod_order_wide(&transcript.challenge(b"sign:c"))
+    let message = signing_context(CONTEXT).bytes(message);
+    public.verify(message, &signature).is_ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest::hex;
 
     fn unhex<const LENGTH: usize>(text: &str) -> [u8; LENGTH] {
         crate::identity::unhex(text).unwrap()
@@ -165,7 +102,7 @@ mod tests {
     fn signatures_of_schnorrkel_hold_and_altered_ones_do_not() {
         for (seed, public, message, signature) in made_by_schnorrkel() {
             let (public, signature) = (unhex::<32>(public), unhex::<64>(signature));
-            assert_eq!(SecretKey::from_seed(&unhex(seed)).public(), public);
+            assert_eq!(SecretKey::from_seed(&unhex(seed)).unwrap().public(), public);
             assert!(verify(&public, &message, &signature));
             for at in [0, 31, 32, 62, 63] {
                 let mut other = signature;
@@ -173,10 +110,10 @@ mod tests {
                 assert!(!verify(&public, &message, &other), "byte {at}");
             }
             let mut unmarked = signature;
-            unmarked[63] &= !MARK;
+            unmarked[63] &= 0x7f;
             assert!(!verify(&public, &message, &unmarked));
             assert!(!verify(&public, b"another message", &signature));
-            let stranger = SecretKey::from_seed(&[9; 32]).public();
+            let stranger = SecretKey::from_seed(&[9; 32]).unwrap().public();
             assert!(!verify(&stranger, &message, &signature));
             assert!(!verify(&[0xff; 32], &message, &signature), "no point");
         }
@@ -184,13 +121,11 @@ mod tests {
 
     #[test]
     fn own_signatures_hold() {
-        let key = SecretKey::from_seed(&unhex(ALICE));
-        for random in [[0; 32], [1; 32]] {
-            let signature = key.sign(b"message", &random);
-            assert!(verify(&key.public(), b"message", &signature));
-        }
-        assert_ne!(key.sign(b"m", &[0; 32]), key.sign(b"m", &[1; 32]));
-        assert!(!format!("{key:?}").contains(&hex(&key.nonce)));
+        let key = SecretKey::from_seed(&unhex(ALICE)).unwrap();
+        let signature = key.sign(b"message");
+        assert!(verify(&key.public(), b"message", &signature));
+        assert_ne!(key.sign(b"message"), signature, "each has random bytes");
+        assert_eq!(format!("{key:?}"), "SecretKey(…)");
     }
 
     #[test]

@@ -119,12 +119,11 @@ pub fn pack(path: &Path, name: Option<&str>, limits: &Limits) -> Result<Packed, 
 /// No random bytes.
 pub fn sign(packed: &Packed, hotkey: &Hotkey, network: u16) -> Result<Signed, SubmitError> {
     let source = Path::new("/dev/urandom");
-    let (mut nonce, mut random) = ([0; 16], [0; 32]);
+    let mut nonce = [0; 16];
     let mut file = File::open(source).map_err(at(source))?;
     file.read_exact(&mut nonce).map_err(at(source))?;
-    file.read_exact(&mut random).map_err(at(source))?;
     let digest = sha256(&packed.bytes);
-    Ok(hotkey.sign(&digest, &hex(&nonce), SystemTime::now(), network, &random))
+    Ok(hotkey.sign(&digest, &hex(&nonce), SystemTime::now(), network))
 }
 
 /// The sidecar of a signed submission.
@@ -227,7 +226,7 @@ mod tests {
             (packed.name.as_str(), &packed.bytes),
             ("run.zip", &packed.archive)
         );
-        let hotkey = Hotkey::from_seed(&[1; 32]);
+        let hotkey = Hotkey::from_seed(&[1; 32]).unwrap();
         let signed = sign(&packed, &hotkey, 42).unwrap();
         assert_ne!(signed.nonce, sign(&packed, &hotkey, 42).unwrap().nonce);
         let inbox = folder.path().join("inbox");

@@ -32,8 +32,8 @@ fn forbidden(text: &str) -> Vec<u8> {
 
 /// A sidecar of this file content.
 pub fn sidecar(content: &[u8], nonce: &str) -> Value {
-    let hotkey = Hotkey::from_seed(&SEED);
-    let signed = hotkey.sign(&sha256(content), nonce, SystemTime::now(), 42, &[3; 32]);
+    let hotkey = Hotkey::from_seed(&SEED).unwrap();
+    let signed = hotkey.sign(&sha256(content), nonce, SystemTime::now(), 42);
     json!({
         "hotkey": signed.hotkey, "nonce": nonce, "submitted_at": signed.submitted_at,
         "signature": hex(&signed.signature),
@@ -72,7 +72,7 @@ fn every_form_is_one_arrival_and_only_a_signature_makes_an_owner() {
     let mut contest = Contest::new(json!({
         "identity": {"mode": "required", "sidecar_wait_ms": 0}, "intake": {"settle_ms": 500},
     }));
-    let address = Hotkey::from_seed(&SEED).address(42);
+    let address = Hotkey::from_seed(&SEED).unwrap().address(42);
     signed(&contest, "zip.zip", &forbidden("zip"), "n1");
     let envelope = |name: &str, metadata: Value| {
         let code = base64(&forbidden(name));
@@ -313,7 +313,7 @@ fn submit_packs_reviews_signs_and_drops() {
     let dropped = submit(&contest, &with_key);
     assert_eq!(dropped.code, Some(0), "{dropped:?}");
     let dropped = dropped.json();
-    let address = Hotkey::from_seed(&SEED).address(42);
+    let address = Hotkey::from_seed(&SEED).unwrap().address(42);
     assert_eq!(dropped["hotkey"], *address);
     let archive = fs::read(contest.inbox().join("mine.zip")).unwrap();
     let id = prism::intake::submission_id(&address, &archive);
