@@ -37,6 +37,24 @@ pub struct Signed {
 #[error("{0}")]
 pub struct ClaimsError(pub String);
 
+/// What a check says of a text of a stranger's, which it may quote: bounded, and without control characters.
+pub(crate) fn brief(problem: impl ToString) -> String {
+    const MAX_CHARACTERS: usize = 400;
+    let plain = |character: char| {
+        if character.is_control() {
+            '\u{fffd}'
+        } else {
+            character
+        }
+    };
+    problem
+        .to_string()
+        .chars()
+        .take(MAX_CHARACTERS)
+        .map(plain)
+        .collect()
+}
+
 /// Reads a sidecar.
 ///
 /// # Errors
@@ -47,9 +65,10 @@ pub fn sidecar(bytes: &[u8]) -> Result<Claims, ClaimsError> {
             "sidecar: got more than {MAX_SIDECAR_BYTES} bytes"
         )));
     }
-    let value = json::parse(bytes).map_err(|error| ClaimsError(format!("sidecar: {error}")))?;
+    let value =
+        json::parse(bytes).map_err(|error| ClaimsError(brief(format!("sidecar: {error}"))))?;
     schema::check("sidecar".as_ref(), Schema::SubmissionMeta, &value)
-        .map_err(|error| ClaimsError(error.to_string()))?;
+        .map_err(|error| ClaimsError(brief(error)))?;
     of(&value)
 }
 
@@ -181,10 +200,12 @@ mod tests {
             (with("signature", json!("00")), "/signature"),
             (with("schema_version", json!("v9")), "/schema_version"),
             (format!("{{}}{}", " ".repeat(20_000)), "16384 bytes"),
+            (with(&"\u{1b}x".repeat(2_000), json!(1)), "sidecar"),
         ];
         for (text, expected) in cases {
             let error = sidecar(text.as_bytes()).expect_err(&text).to_string();
             assert!(error.contains(expected), "{text:.60}: {error}");
+            assert!(error.len() < 1_500 && !error.contains('\u{1b}'), "{error}");
         }
     }
 }

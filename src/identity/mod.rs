@@ -11,6 +11,7 @@ mod ss58;
 
 use std::time::{Duration, SystemTime};
 
+pub(crate) use claims::brief;
 pub use claims::{Claims, ClaimsError, MAX_SIDECAR_BYTES, SCHEMA_VERSION, Signed, of, sidecar};
 pub use settings::{Mode, Settings};
 pub use ss58::{AddressError, decode as decode_address};
@@ -30,9 +31,10 @@ pub enum Refusal {
     #[error("the signature is not of {hotkey} over {message:?}")]
     Signature { hotkey: String, message: String },
     #[error(
-        "submitted_at is {submitted_at}, {apart_s} s from the arrival of the file, expected at most {ttl_s}"
+        "submitted_at of {hotkey} is {submitted_at}, {apart_s} s from the arrival of the file, expected at most {ttl_s}"
     )]
     Stale {
+        hotkey: String,
         submitted_at: String,
         apart_s: u64,
         ttl_s: u64,
@@ -134,6 +136,7 @@ pub fn judge(
         .unwrap_or_else(|ahead| ahead.duration());
     if apart > Duration::from_secs(settings.ttl_s) {
         return Err(Refusal::Stale {
+            hotkey: signed.hotkey.clone(),
             submitted_at: signed.submitted_at.clone(),
             apart_s: apart.as_secs(),
             ttl_s: settings.ttl_s,

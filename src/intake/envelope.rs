@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::Content;
+use crate::identity::brief;
 use crate::outbox::schema::{self, Schema};
 use crate::score::json;
 
@@ -40,8 +41,8 @@ pub(super) fn open(bytes: &[u8]) -> Opened {
     let has_code = || memchr::memmem::find(bytes, b"\"code\"").is_some();
     let value = match json::parse(bytes) {
         Ok(value) => value,
-        Err(error) if has_code() => return Opened::Broken(error.to_string()),
-        Err(error) => return Opened::NotOne(error.to_string()),
+        Err(error) if has_code() => return Opened::Broken(brief(error)),
+        Err(error) => return Opened::NotOne(brief(error)),
     };
     if !value
         .as_object()
@@ -50,7 +51,7 @@ pub(super) fn open(bytes: &[u8]) -> Opened {
         return Opened::NotOne("it has no `code`".to_owned());
     }
     if let Err(error) = schema::check("envelope".as_ref(), Schema::SubmissionEnvelope, &value) {
-        return Opened::Broken(error.to_string());
+        return Opened::Broken(brief(error));
     }
     let filename = value["filename"].as_str().unwrap_or(DEFAULT_FILENAME);
     let code = value["code"].as_str().unwrap_or_default();
@@ -122,6 +123,20 @@ mod tests {
         for text in ["", "[]", "{}", "5", r#"{"filename": "a.zip"}"#, "no json"] {
             assert!(matches!(open(text.as_bytes()), Opened::NotOne(_)), "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_quoted_is_bounded() {
+        let filename = "\u{1b}x".repeat(1_000_000);
+        let opened = open(
+            json!({"code": "", "filename": filename})
+                .to_string()
+                .as_bytes(),
+        );
+        let Opened::Broken(why) = opened else {
+            panic!("{opened:?}");
+        };
+        assert!(why.len() < 1_500 && !why.contains('\u{1b}'), "{why}");
     }
 
     #[test]

@@ -36,7 +36,7 @@ struct States {
 
 impl States {
     fn of(found: &Found) -> Self {
-        let stamp = |beside: &Option<Beside>| beside.as_ref().map(|beside| beside.stamp);
+        let stamp = |beside: &Option<Box<Beside>>| beside.as_ref().map(|beside| beside.stamp);
         Self {
             own: found.stamp,
             sidecar: stamp(&found.sidecar),

@@ -116,8 +116,8 @@ pub struct Candidate {
     /// The state that was found settled.
     pub stamp: Stamp,
     pub form: Form,
-    pub sidecar: Option<Beside>,
-    pub sentinel: Option<Beside>,
+    pub sidecar: Option<Box<Beside>>,
+    pub sentinel: Option<Box<Beside>>,
 }
 
 /// What was seen of one path of the inbox.

@@ -59,8 +59,8 @@ pub(super) struct Found {
     pub path: PathBuf,
     pub stamp: Stamp,
     pub form: Form,
-    pub sidecar: Option<Beside>,
-    pub sentinel: Option<Beside>,
+    pub sidecar: Option<Box<Beside>>,
+    pub sentinel: Option<Box<Beside>>,
 }
 
 /// What one pass found, in order of path.
@@ -109,8 +109,8 @@ pub(super) fn scan(inbox: &Path, customs: &Customs) -> Result<Scan, IntakeError>
     }
     found.files.sort_by(|a, b| a.path.cmp(&b.path));
     for file in &mut found.files {
-        file.sidecar = found.sidecars.remove(&file.path);
-        file.sentinel = found.sentinels.remove(&file.path);
+        file.sidecar = found.sidecars.remove(&file.path).map(Box::new);
+        file.sentinel = found.sentinels.remove(&file.path).map(Box::new);
     }
     let left = found.sidecars.drain().chain(found.sentinels.drain());
     let mut lone: Vec<(PathBuf, Stamp)> = left

@@ -44,16 +44,16 @@ impl From<io::Error> for Unfit {
 
 /// Whether a folder is a submission.
 pub(super) fn is_one(folder: &Path) -> bool {
-    let is_file = |mark: &&str| {
+    let is_file = |mark: &str| {
         folder
             .join(mark)
             .symlink_metadata()
             .is_ok_and(|facts| facts.is_file())
     };
-    MARKS.iter().any(|mark| is_file(&mark))
+    MARKS.iter().any(|mark| is_file(mark))
 }
 
-/// The state of a folder with everything in it. Its time is that of the last change of anything, by the machine's own
+/// The state of a folder with everything in it but hidden names. Its time is that of the last change of anything, by the machine's own
 /// clock: copies that keep modification times do not look old.
 pub(super) fn stamp(folder: &Path) -> Result<Stamp, Unfit> {
     let mut hash = Sha256::new();
@@ -110,7 +110,7 @@ pub(super) fn files(folder: &Path, max_bytes: u64) -> Result<BTreeMap<String, Ve
     let mut left = max_bytes.saturating_add(1);
     let root = open_folder(CWD, &c_path(folder)?)?;
     let mut visit = |path: &str, facts: &Stat, open: &dyn Fn() -> io::Result<File>| {
-        if is_file(facts) && !path.split('/').any(|part| part.starts_with('.')) {
+        if is_file(facts) {
             let mut bytes = Vec::new();
             open()?.take(left).read_to_end(&mut bytes)?;
             left = left.saturating_sub(bytes.len() as u64);
@@ -137,7 +137,8 @@ fn walk(
     let mut names = Vec::new();
     for entry in Dir::read_from(folder)? {
         let name = entry?.file_name().to_owned();
-        if name.as_bytes() == b"." || name.as_bytes() == b".." {
+        // hidden names are no part of it, `.` and `..` among them
+        if name.as_bytes().starts_with(b".") {
             continue;
         }
         *count += 1;

@@ -24,9 +24,9 @@ pub enum Admitted {
 #[derive(Debug)]
 pub struct Refused {
     pub submission_id: String,
-    /// Where a signature is all that is missing: the id of the same archive without an owner. It may have been taken in before
-    /// signatures were asked for.
-    pub unsigned_id: Option<String>,
+    /// The id that it would have if it were not for the rule: it may have been taken in when another rule held, and is
+    /// not turned away then.
+    pub earlier_id: Option<String>,
     pub name: String,
     pub sha256: Option<String>,
     pub mode: Mode,
@@ -51,7 +51,7 @@ pub fn admit(delivery: Delivery, settings: &Settings) -> Result<Admitted, Outbox
             let content = delivery.file_sha256.clone().unwrap_or_default();
             return Ok(Admitted::Refused(Refused {
                 submission_id: refused_id(&content, &claims_bytes),
-                unsigned_id: None,
+                earlier_id: None,
                 name: delivery.name,
                 sha256: delivery.file_sha256,
                 mode: settings.mode,
@@ -87,7 +87,13 @@ pub fn admit(delivery: Delivery, settings: &Settings) -> Result<Admitted, Outbox
         }
         Err(refusal) => Ok(Admitted::Refused(Refused {
             submission_id: refused_id(&sha256, &claims_bytes),
-            unsigned_id: matches!(refusal, Refusal::Unsigned(_)).then(|| submission_id("", &bytes)),
+            earlier_id: match &refusal {
+                Refusal::Unsigned(_) => Some(submission_id("", &bytes)),
+                Refusal::Stale { hotkey, .. } | Refusal::NotAdmitted { hotkey, .. } => {
+                    Some(submission_id(hotkey, &bytes))
+                }
+                _ => None,
+            },
             name: delivery.name,
             sha256: Some(sha256),
             mode: settings.mode,
@@ -321,7 +327,7 @@ mod tests {
         let Ok(Admitted::Refused(refused)) = admit(named.clone(), &settings(Mode::Required)) else {
             panic!("admitted");
         };
-        assert_ne!(Some(refused.submission_id), refused.unsigned_id);
+        assert_ne!(Some(refused.submission_id), refused.earlier_id);
         named.sidecar = Some(b"{".to_vec());
         assert_eq!(rule(named, Mode::Optional), "prism:claims-malformed");
         let broken = delivery(Content::Broken("why".to_owned()));

@@ -159,9 +159,10 @@ impl Pipeline<'_> {
         match taken {
             Taken::Looked(looked) => Ok(looked),
             Taken::Refused(refused) => {
-                // what was taken in before signatures were asked for stays as it is
-                let ids = [Some(&refused.submission_id), refused.unsigned_id.as_ref()];
-                if ids.into_iter().flatten().any(|id| self.is_done(id)) {
+                let earlier = refused.earlier_id.as_ref();
+                if self.is_done(&refused.submission_id)
+                    || earlier.is_some_and(|id| self.is_there(id))
+                {
                     return Ok(Looked::Known);
                 }
                 if !is_first(&refused.submission_id) {
@@ -228,7 +229,7 @@ impl Pipeline<'_> {
                     let claims = serde_json::to_vec(&claims).unwrap_or_default();
                     Ok(Taken::Refused(Refused {
                         submission_id: intake::refused_id(&arrival.sha256, &claims),
-                        unsigned_id: None,
+                        earlier_id: None,
                         name: arrival.name,
                         sha256: Some(arrival.sha256),
                         mode: self.config.identity.mode,
@@ -265,6 +266,12 @@ impl Pipeline<'_> {
             }
         }
         Ok(status)
+    }
+
+    /// Whether a submission was taken in, whatever became of it.
+    fn is_there(&self, submission_id: &str) -> bool {
+        prune::is_pruned(&self.outbox, submission_id)
+            || self.outbox.submission(submission_id).exists()
     }
 
     /// Whether a submission needs nothing more. A status that cannot be read is told when it is examined.

@@ -223,6 +223,15 @@ fn nonces_are_remembered_and_a_limit_leaves_files_where_they_are() {
     assert_eq!(contest.run().code, Some(0));
     assert_eq!(results(&contest)["third.zip"].1, "prism:no-ffi");
 
+    // What was taken in stays as it is, whoever may submit from now on.
+    let before = outbox::snapshot(&contest.outbox());
+    contest.change(json!({"identity": {"own_hotkey": Hotkey::from_seed(&SEED).address(42)}}));
+    assert_eq!(contest.run().json()["processed"], json!([]));
+    assert_eq!(outbox::snapshot(&contest.outbox()), before);
+    signed(&contest, "fourth.zip", &forbidden("fourth"), "again");
+    assert_eq!(contest.run().code, Some(0));
+    assert_eq!(results(&contest)["fourth.zip"].1, "prism:hotkey-refused");
+
     contest.change(json!({"identity": {"own_hotkey": "5Grwva"}}));
     let ran = finish(&mut contest.prism(&["run"]));
     assert_eq!(ran.code, Some(3), "{ran:?}");

@@ -49,11 +49,11 @@ fn a_sidecar_comes_with_its_file_whichever_is_first() {
                 .look_at(start + after, wall + after)
                 .expect("an inbox")
         };
-        let (first, second): ((&str, &[u8]), (&str, &[u8])) = if sidecar_first {
-            (("a.zip.meta.json", b"{}"), ("a.zip", EMPTY_ZIP))
-        } else {
-            (("a.zip", EMPTY_ZIP), ("a.zip.meta.json", b"{}"))
-        };
+        let mut parts: [(&str, &[u8]); 2] = [("a.zip.meta.json", b"{}"), ("a.zip", EMPTY_ZIP)];
+        if !sidecar_first {
+            parts.reverse();
+        }
+        let [first, second] = parts;
         put(&directory, first.0, first.1, OLD);
         assert_eq!(ready(&look(&mut inbox, 0)), [""; 0]);
         let waiting = look(&mut inbox, 3);
