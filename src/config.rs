@@ -5,6 +5,7 @@
 
 mod defaults;
 mod environment;
+pub mod gate;
 mod ranges;
 pub mod recorded;
 mod sections;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::bundle;
 use crate::review::DistributedPolicy;
 use environment::overlay;
+use gate::Gate;
 pub use sections::{
     Audit, Budget, Competitions, Contest, Corpus, Device, Duplicates, HeldOut, Intake, Isolation,
     Keys, Order, Quarantine, Review, Run, Sandbox, Target, Told, TransportSetting, V1Mode,
@@ -36,6 +38,7 @@ pub struct Config {
     pub archive: bundle::Limits,
     pub review: Review,
     pub duplicates: Duplicates,
+    pub gate: Gate,
     pub corpus: Corpus,
     pub contest: Contest,
     pub budget: Budget,

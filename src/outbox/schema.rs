@@ -51,6 +51,7 @@ schemas! {
     Queue "queue" "queue.schema.json";
     RunManifestV1 "prism_run_manifest.v1" "prism_run_manifest.v1.schema.json";
     V1Metrics "prism_v1_metrics.v1" "prism_v1_metrics.v1.schema.json";
+    Gate "gate" "gate.schema.json";
     CheckpointMetadata "checkpoint_metadata.v1" "checkpoint_metadata.v1.schema.json";
 }
 
