@@ -9,8 +9,6 @@ pub mod answer;
 pub mod cache;
 mod command;
 mod error;
-#[cfg(test)]
-mod fixture;
 mod http;
 pub mod injection;
 mod material;
@@ -19,8 +17,6 @@ pub mod prompt;
 pub mod record;
 mod recorded;
 mod secret;
-#[cfg(test)]
-mod tests;
 mod tls;
 
 use std::path::Path;
@@ -314,3 +310,8 @@ fn more(count: usize) -> String {
         count => format!(" (and {} more)", count - 1),
     }
 }
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod tests;

@@ -113,7 +113,7 @@ pub enum GateOutcome {
     Parked,
     /// A person let it pass.
     Released,
-    /// It passed without an answer, because the operator wants it so.
+    /// It passed without an answer: the operator's settings want it so.
     Waived,
 }
 

@@ -141,7 +141,12 @@ impl Pipeline<'_> {
         for status in statuses {
             let name = status.name.clone();
             let done = if is_off {
-                self.decide(&status, |status| open(status, "the gate is off", now))
+                self.decide(&status, |status| {
+                    if let Some(gate) = &mut status.gate {
+                        gate.outcome = GateOutcome::Waived;
+                    }
+                    open(status, "the gate is off", now)
+                })
             } else {
                 match self.due(&status, now) {
                     Due::Ask => {
