@@ -10,10 +10,14 @@ use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{Connector, DefaultConnector};
 
 use super::GateError;
+use super::answer::{Answer, Evidence};
 use super::patience::{Impatience, within};
 use super::secret::Secret;
 use super::tls::Tls;
 use crate::config::gate::Gate;
+
+/// Why an answer with the key in it is none.
+pub const SENDS_KEY: &str = "it sends the key back";
 
 const MAX_HEADER_BYTES: usize = 65_536;
 
@@ -92,6 +96,26 @@ impl Client {
         }
     }
 
+    /// Whether the key is in what an answer says: escapes can keep it out of the bytes.
+    pub fn has_key_in(&self, answer: &Answer) -> bool {
+        let Some(key) = &self.key else {
+            return false;
+        };
+        let texts = answer.verdict.evidence.iter().flat_map(|evidence| {
+            let Evidence {
+                path,
+                rule,
+                quote,
+                explanation,
+                ..
+            } = evidence;
+            [path, rule, quote, explanation]
+        });
+        texts
+            .chain(&answer.served_model)
+            .any(|text| key.is_in(text.as_bytes()))
+    }
+
     fn timeout(&self) -> GateError {
         GateError::Timeout {
             seconds: self.timeout_s,
@@ -135,7 +159,7 @@ impl Client {
         // Nothing that the key is in is kept or read.
         if self.key.as_ref().is_some_and(|key| key.is_in(&answer)) {
             return Err(GateError::Malformed {
-                reason: "it sends the key back".to_owned(),
+                reason: SENDS_KEY.to_owned(),
             });
         }
         Ok(answer)

@@ -62,6 +62,7 @@ pub enum Outcome {
     Rejected {
         rule_id: &'static str,
         message: String,
+        hint: &'static str,
     },
     /// It waits.
     Held(Hold),
@@ -138,6 +139,7 @@ pub fn review(
             outcome: Outcome::Rejected {
                 rule_id: RULE_INJECTION,
                 message: injected(first, injections.len()),
+                hint: "leave out what is meant for a reviewer",
             },
             record: None,
         });
@@ -215,6 +217,13 @@ fn answer(
         }
     };
     let answer = answer::parse(&bytes)?;
+    if let Reviewer::Http(client) = reviewer
+        && client.has_key_in(&answer)
+    {
+        return Err(GateError::Malformed {
+            reason: http::SENDS_KEY.to_owned(),
+        });
+    }
     let circumstances = Circumstances {
         source,
         at: rfc3339(SystemTime::now()),
@@ -268,6 +277,7 @@ fn rule(bundle: &Bundle, record: Record) -> Ruling {
             (Said::Reject, Some(first), _) => Outcome::Rejected {
                 rule_id: RULE,
                 message: rejected(first, record.answer.evidence.len()),
+                hint: "gate.json has all evidence; mend it and send it again",
             },
             (_, _, Some(first)) => unsure(
                 RULE_INJECTION,

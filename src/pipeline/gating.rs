@@ -264,7 +264,10 @@ impl Pipeline<'_> {
             Ok(Some(status)) => {
                 self.tell(&status);
                 if status.is_held_by_gate() {
-                    let wait = queue::rest(&status, SystemTime::now());
+                    let wait = match self.due(&status, SystemTime::now()) {
+                        Due::Ask | Due::Expire => Some(Duration::ZERO),
+                        Due::Rest(wait) => wait,
+                    };
                     rest(&status, wait, passed);
                 } else {
                     beside.tell(|news| news.decided += 1);
@@ -365,15 +368,17 @@ impl Pipeline<'_> {
                 status.gate = Some(gate);
                 open(status, "the gate allows it", now)
             }
-            Outcome::Rejected { rule_id, message } => {
+            Outcome::Rejected {
+                rule_id,
+                message,
+                hint,
+            } => {
                 gate.outcome = GateOutcome::Rejected;
                 status.gate = Some(gate);
-                let hint = "gate.json has all evidence; mend it and send it again".to_owned();
-                let rule_id = rule_id.to_owned();
                 let reason = Reason {
-                    rule_id,
+                    rule_id: rule_id.to_owned(),
                     message,
-                    hint,
+                    hint: hint.to_owned(),
                 };
                 status.conclude(Verdict::Rejected, Some(reason), now);
                 Ok(())

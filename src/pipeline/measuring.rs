@@ -23,9 +23,11 @@ impl Pipeline<'_> {
             self.gate(&beside).into(moved, report);
             return self.measure_ready(&beside, moved, report);
         }
+        // What the device makes of a submission comes after what the gate did, whoever is done first.
+        let mut on_device = Vec::new();
         let (measured, gated) = std::thread::scope(|scope| {
             let gate = scope.spawn(|| self.gate(&beside));
-            let measured = self.measure_ready(&beside, moved, report);
+            let measured = self.measure_ready(&beside, &mut on_device, report);
             (measured, gate.join())
         });
         match gated {
@@ -36,6 +38,7 @@ impl Pipeline<'_> {
                 report.retry_within(self.retry_after());
             }
         }
+        moved.append(&mut on_device);
         measured
     }
 

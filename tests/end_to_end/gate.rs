@@ -123,6 +123,14 @@ fn evidence() -> Value {
     json!({"path": "architecture.py", "line": 1, "rule": "obfuscation", "quote": quote, "explanation": "It hides."})
 }
 
+/// Settings of a script that rejects everything, with evidence that stands.
+pub fn rejecting(root: &Path) -> Value {
+    let answer = root.join("rejects.json");
+    fs::write(&answer, verdict("reject", &[evidence()]).body).unwrap();
+    let script = format!("cat > /dev/null; cat {}", answer.display());
+    json!({"gate": {"mode": "command", "command": ["sh", "-c", script], "retry_after_s": 0}})
+}
+
 struct Scene {
     contest: Contest,
     stand_in: StandIn,
@@ -233,7 +241,9 @@ fn what_the_gate_rejects_never_reaches_the_device() {
 fn what_the_gate_allows_is_measured_and_says_so_and_can_be_replayed() {
     let scene = Scene::new(json!({}));
     scene.submit("good.zip", &archive(1));
-    assert_eq!(scene.run().code, Some(0));
+    let ran = scene.run();
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(ran.json()["processed"][0]["state"], "scored");
     let submission = scene.contest.submission("good.zip");
     assert_eq!(submission.state(), "scored", "{:#}", submission.status);
     let gate = submission.manifest()["gate"].clone();

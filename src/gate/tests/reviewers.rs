@@ -79,9 +79,16 @@ fn whatever_is_no_answer_holds() {
     let cut_off = |bytes: &str| Habit::Sends(bytes.as_bytes().to_vec());
     let echo = json!({"choices": [], "you_sent": KEY}).to_string();
     let no_call = json!({"choices": [{"message": {"content": "I allow it."}}]}).to_string();
+    // The key again, where no search of the bytes finds it.
+    let mut hidden = evidence("a.py", 1, "x");
+    hidden["explanation"] = json!(format!("{KEY} is the key"));
+    let hidden = completion("reject", &[hidden])
+        .to_string()
+        .replace("sk-", "\\\\u0073k-");
     let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
     for (habit, part) in [
         (sends("200 OK", "", "<html>"), "no JSON"),
+        (sends("200 OK", "", &hidden), "sends the key back"),
         (sends("200 OK", "", "{}"), "no choice"),
         (sends("200 OK", "", &no_call), "expected one call"),
         (sends("200 OK", "", &echo), "sends the key back"),
