@@ -35,6 +35,24 @@ impl Client {
     /// # Errors
     /// A key, a proxy or certificates that cannot be used.
     pub fn new(gate: &Gate) -> Result<Self, GateError> {
+        let needs_tls = [Some(&gate.base_url), gate.proxy.as_ref()]
+            .into_iter()
+            .flatten()
+            .any(|url| url.starts_with("https://"));
+        let tls = if needs_tls {
+            let tls = Tls::new().map_err(|reason| GateError::Unreachable { reason })?;
+            Some(tls)
+        } else {
+            None
+        };
+        Self::over(gate, tls)
+    }
+
+    /// The same, over this TLS.
+    ///
+    /// # Errors
+    /// A key or a proxy that cannot be used.
+    pub(super) fn over(gate: &Gate, tls: Option<Tls>) -> Result<Self, GateError> {
         let unreachable = |reason: String| GateError::Unreachable { reason };
         let key = Secret::load(gate)?;
         let proxy = match &gate.proxy {
@@ -54,16 +72,10 @@ impl Client {
             .max_idle_connections(0)
             .user_agent(concat!("prism/", env!("CARGO_PKG_VERSION")))
             .build();
-        let needs_tls = [Some(&gate.base_url), gate.proxy.as_ref()]
-            .into_iter()
-            .flatten()
-            .any(|url| url.starts_with("https://"));
         let resolver = DefaultResolver::default();
-        let agent = if needs_tls {
-            let tls = Tls::new().map_err(unreachable)?;
-            Agent::with_parts(config, DefaultConnector::new().chain(tls), resolver)
-        } else {
-            Agent::with_parts(config, DefaultConnector::new(), resolver)
+        let agent = match tls {
+            Some(tls) => Agent::with_parts(config, DefaultConnector::new().chain(tls), resolver),
+            None => Agent::with_parts(config, DefaultConnector::new(), resolver),
         };
         Ok(Self {
             agent,
@@ -173,10 +185,12 @@ impl Client {
             Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => {
                 return self.timeout();
             }
-            Error::Io(error) => error.kind().to_string(),
+            Error::Io(error) => {
+                of_tls(&error).map_or_else(|| error.kind().to_string(), str::to_owned)
+            }
             Error::HostNotFound => "its host is not found".to_owned(),
             Error::Tls(reason) => format!("TLS: {reason}"),
-            Error::Other(error) => error.to_string(),
+            Error::Other(_) => "TLS could not be begun".to_owned(),
             Error::LargeResponseHeader(..) => {
                 format!("its header is longer than {MAX_HEADER_BYTES} bytes")
             }
@@ -189,6 +203,15 @@ impl Client {
         };
         GateError::Unreachable { reason }
     }
+}
+
+/// What TLS has against it, if that is it.
+fn of_tls(error: &std::io::Error) -> Option<&'static str> {
+    let inner = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    Some(match inner {
+        rustls::Error::InvalidCertificate(_) => "TLS: its certificate is not trusted",
+        _ => "TLS: the handshake failed",
+    })
 }
 
 /// `Retry-After`, in seconds or as a date.

@@ -35,7 +35,8 @@ impl Tls {
         Self::trusting(roots)
     }
 
-    fn trusting(roots: RootCertStore) -> Result<Self, String> {
+    /// With these certificates of authorities and no others.
+    pub(super) fn trusting(roots: RootCertStore) -> Result<Self, String> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()

@@ -218,16 +218,9 @@ impl Pipeline<'_> {
         match ruled {
             Ok(Ok(Ok(ruling))) => self.decide(status, |status| self.rule(status, ruling, now)),
             Ok(Ok(Err(_stopped))) => Ok(None),
-            // Its limits were changed since it was accepted.
-            Ok(Err(error)) => self.decide(status, |status| {
-                status.queue.not_before = None;
-                let reason = Reason {
-                    rule_id: error.rule_id().to_owned(),
-                    message: error.to_string(),
-                    hint: error.hint().to_string(),
-                };
-                status.conclude(Verdict::Rejected, Some(reason), now);
-                Ok(())
+            Ok(Err(error)) => Err(OutboxError::Unreadable {
+                path: arrival.path.clone(),
+                reason: format!("{error}; it was changed, or archive limits were tightened"),
             }),
             Err(_) => self.decide(status, |status| {
                 status.gate = None;

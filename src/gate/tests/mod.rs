@@ -3,6 +3,7 @@
 mod reviewers;
 mod rulings;
 mod server;
+mod tls;
 
 use std::path::{Path, PathBuf};
 
