@@ -5,9 +5,10 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::contest::{Contest, Ran, finish, wait_for};
@@ -15,6 +16,7 @@ use crate::outbox;
 use crate::stand_in::{StandIn, archive, id, settings, submit};
 use crate::submissions::{SMALL, training};
 
+const PATIENCE: Duration = Duration::from_secs(300);
 const KEY: &str = "sk-end-to-end-very-secret";
 
 /// What the server answers until it is told otherwise.
@@ -29,6 +31,8 @@ struct Answer {
 struct Reviewer {
     address: String,
     answer: Arc<Mutex<Answer>>,
+    /// Requests in which this stands are never answered.
+    hangs_on: Arc<Mutex<Option<&'static str>>>,
     asked: Arc<AtomicUsize>,
 }
 
@@ -38,26 +42,26 @@ impl Reviewer {
         let address = listener.local_addr().unwrap().to_string();
         let answer = Arc::new(Mutex::new(verdict("allow", &[])));
         let asked = Arc::new(AtomicUsize::new(0));
-        let (answers, count) = (answer.clone(), asked.clone());
+        let hangs_on = Arc::new(Mutex::new(None));
+        let (answers, hangs, count) = (answer.clone(), hangs_on.clone(), asked.clone());
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let answer = answers
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .clone();
+                let answer = lock(&answers).clone();
+                let hangs_on = *lock(&hangs);
                 count.fetch_add(1, Ordering::SeqCst);
-                serve(stream, &answer);
+                std::thread::spawn(move || serve(stream, &answer, hangs_on));
             }
         });
         Self {
             address,
             answer,
+            hangs_on,
             asked,
         }
     }
 
     fn will(&self, answer: Answer) {
-        *self.answer.lock().unwrap() = answer;
+        *lock(&self.answer) = answer;
     }
 
     fn asked(&self) -> usize {
@@ -65,7 +69,11 @@ impl Reviewer {
     }
 }
 
-fn serve(mut stream: TcpStream, answer: &Answer) {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn serve(mut stream: TcpStream, answer: &Answer, hangs_on: Option<&str>) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut length = 0;
     loop {
@@ -82,6 +90,11 @@ fn serve(mut stream: TcpStream, answer: &Answer) {
     }
     let mut body = vec![0; length];
     if reader.read_exact(&mut body).is_err() {
+        return;
+    }
+    if hangs_on.is_some_and(|text| String::from_utf8_lossy(&body).contains(text)) {
+        // Until the client goes.
+        let _ = reader.read(&mut [0]);
         return;
     }
     let Answer {
@@ -184,6 +197,16 @@ impl Scene {
         let checks = report["runs"][0]["checks"].as_array().unwrap();
         let found = checks.iter().find(|check| check["name"] == "gate");
         found.unwrap_or_else(|| panic!("{report:#}")).clone()
+    }
+
+    fn wait_for_state(&self, name: &str, state: &str) {
+        wait_for(&format!("{name} is {state}"), PATIENCE, || {
+            let all = outbox::submissions(&self.contest.outbox());
+            let found = all
+                .iter()
+                .find(|submission| submission.status["name"] == name)?;
+            (found.state() == state).then_some(())
+        });
     }
 
     fn rule_and_message(&self, name: &str) -> (String, String) {
@@ -324,6 +347,51 @@ fn who_gets_no_answer_waits_and_the_others_do_not() {
 }
 
 #[test]
+fn a_reviewer_that_hangs_keeps_nobody_else_from_the_device() {
+    let scene = Scene::new(json!({}));
+    *lock(&scene.reviewer.hangs_on) = Some("NUMBER = 1");
+    scene.submit("hung.zip", &archive(1));
+    scene.submit("other.zip", &archive(2));
+    let command = scene.contest.prism(&["run", "--format", "json"]);
+    let running = scene.contest.start(command, "run");
+    scene.wait_for_state("other.zip", "scored");
+    assert_eq!(scene.contest.submission("hung.zip").state(), "reviewed");
+    kill_process(Pid::from_raw(running.pid()).unwrap(), Signal::TERM).unwrap();
+    let ran = running.finish();
+    assert_eq!(ran.code, Some(6), "{ran:?}");
+    let hung = scene.contest.submission("hung.zip");
+    assert_eq!(
+        (hung.state(), &hung.status["gate"]),
+        ("reviewed", &Value::Null)
+    );
+
+    *lock(&scene.reviewer.hangs_on) = None;
+    assert_eq!(scene.run().code, Some(0));
+    assert_eq!(scene.contest.submission("hung.zip").state(), "scored");
+}
+
+#[test]
+fn who_watches_asks_again_in_time() {
+    let scene = Scene::new(json!({"gate": {"retry_after_s": 1}}));
+    scene.reviewer.will(failing("502 Bad Gateway", ""));
+    scene.submit("waiting.zip", &archive(1));
+    let watching = scene
+        .contest
+        .start(scene.contest.prism(&["watch"]), "watch");
+    scene.wait_for_state("waiting.zip", "held");
+    scene.reviewer.will(verdict("unsure", &[]));
+    wait_for("another answer", PATIENCE, || {
+        let rule = scene.rule_and_message("waiting.zip").0;
+        (rule == "prism:llm-gate-unsure").then_some(())
+    });
+    scene.reviewer.will(verdict("allow", &[]));
+    scene.wait_for_state("waiting.zip", "scored");
+    kill_process(Pid::from_raw(watching.pid()).unwrap(), Signal::TERM).unwrap();
+    assert_eq!(watching.finish().code, Some(0));
+    assert_no_key(&scene.contest.outbox());
+}
+
+#[test]
 fn a_busy_reviewer_is_left_alone_until_an_operator_asks() {
     let scene = Scene::new(json!({}));
     scene
@@ -372,7 +440,7 @@ fn what_gets_no_answer_for_too_long_ends_as_the_operator_wants() {
         scene.submit("waiting.zip", &archive(1));
         // The first failure starts the clock.
         scene.run();
-        let found = wait_for("the expiry", Duration::from_secs(300), || {
+        let found = wait_for("the expiry", PATIENCE, || {
             scene.run();
             let submission = scene.contest.submission("waiting.zip");
             (submission.status["gate"]["outcome"] == outcome).then_some(submission)

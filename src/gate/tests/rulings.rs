@@ -167,10 +167,7 @@ fn stored_verdicts_are_replayed_and_nobody_is_asked() {
         );
         let source = ruling.record.unwrap().circumstances.unwrap().source;
         assert_eq!(source, Source::Recorded, "{}", records.display());
-        assert_eq!(
-            message(&scene.review(&unknown)).starts_with("no record in"),
-            true
-        );
+        assert!(message(&scene.review(&unknown)).starts_with("no record in"));
     }
     scene.gate.model = Some("another".to_owned());
     assert!(message(&scene.review(&known)).starts_with("no record in"));
