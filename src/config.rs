@@ -5,6 +5,7 @@
 
 mod defaults;
 mod environment;
+pub mod gate;
 mod ranges;
 pub mod recorded;
 mod sections;
@@ -20,6 +21,7 @@ use crate::identity;
 use crate::intake::Customs;
 use crate::review::DistributedPolicy;
 use environment::overlay;
+use gate::Gate;
 pub use sections::{
     Audit, Budget, Competitions, Contest, Corpus, Device, Duplicates, HeldOut, Intake, Isolation,
     Keys, Order, Quarantine, Review, Run, Sandbox, Target, Told, TransportSetting, V1Mode,
@@ -39,6 +41,7 @@ pub struct Config {
     pub archive: bundle::Limits,
     pub review: Review,
     pub duplicates: Duplicates,
+    pub gate: Gate,
     pub corpus: Corpus,
     pub contest: Contest,
     pub budget: Budget,

@@ -11,6 +11,7 @@ pub mod duplicates;
 pub mod exit;
 pub mod export;
 pub mod families;
+pub mod gate;
 pub mod identity;
 pub mod intake;
 pub mod outbox;

@@ -1,6 +1,6 @@
-//! The path of a submission, on one screen: intake, bundle, review, referee, score, outbox. It goes one way.
+//! The path of a submission, on one screen: intake, bundle, review, gate, referee, score, outbox. It goes one way.
 //!
-//! Archives are examined many at a time; runs are measured one at a time. There is no database: what was done is what lies in
+//! Archives are examined many at a time, the gate is asked about several; runs are measured one at a time. There is no database: what was done is what lies in
 //! the outbox, so running again does nothing new, and a killed run goes on where its last whole file says.
 
 mod admit;
@@ -12,6 +12,7 @@ mod compare;
 mod competitions;
 mod examine;
 mod examining;
+mod gating;
 mod guard;
 mod ledger;
 mod measure;
@@ -107,6 +108,10 @@ pub struct Pipeline<'a> {
     stop: Stop,
     /// What is held is examined again once for each start of prism, not at every look.
     looked_at_held: AtomicBool,
+    /// With the gate off: whether what it held was let go.
+    looked_at_gate: AtomicBool,
+    /// Held by whoever changes a submission that somebody else might, too: the gate and the operator.
+    deciding: Mutex<()>,
     _lock: OutboxLock,
 }
 
@@ -145,6 +150,8 @@ impl<'a> Pipeline<'a> {
             ledger: Ledger::default(),
             stop: Stop::default(),
             looked_at_held: AtomicBool::new(false),
+            looked_at_gate: AtomicBool::new(false),
+            deciding: Mutex::new(()),
             _lock: lock,
         })
     }
@@ -237,6 +244,7 @@ impl<'a> Pipeline<'a> {
 
     /// What the operator asked for.
     fn take_requests(&self, moved: &mut Vec<Status>, report: &mut Report) {
+        let _alone = self.deciding.lock().unwrap_or_else(PoisonError::into_inner);
         for Taken { request, outcome } in requests::take(&self.outbox, &mut report.infrastructure) {
             let action = request.action.name();
             let id = &request.submission_id;

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::folder::{Folder, GRAPH, METADATA, REVIEW};
 use super::report::Check;
 use crate::config::recorded;
+use crate::gate::record::{FILE as GATE, Record};
 use crate::outbox::schema::{self, Schema};
 use crate::outbox::status::{self, Status};
 use crate::outbox::{OutboxError, atomic};
@@ -25,11 +26,12 @@ const SEAL: [(&str, Schema); 3] = [
     (signature::FILE, Schema::Signature),
 ];
 
-const ALL: [(&str, Schema); 11] = [
+const ALL: [(&str, Schema); 12] = [
     SEAL[0],
     (REVIEW, Schema::Review),
     (GRAPH, Schema::ArchitectureGraph),
     (METADATA, Schema::ArchitectureMetadata),
+    (GATE, Schema::Gate),
     (MANIFEST, Schema::RunManifest),
     (MANIFEST_V1, Schema::RunManifestV1),
     (METRICS, Schema::V1Metrics),
@@ -44,6 +46,7 @@ const ALL: [(&str, Schema); 11] = [
 pub struct Documents {
     pub status: Option<Status>,
     pub review: Option<Value>,
+    pub gate: Option<Record>,
     pub graph: Option<Value>,
     pub manifest: Option<Value>,
     pub run_config: Option<Value>,
@@ -97,6 +100,7 @@ impl Documents {
             status::FILE => self.status = Some(serde_json::from_value(value).map_err(broken)?),
             REVIEW => self.review = Some(value),
             GRAPH => self.graph = Some(value),
+            GATE => self.gate = Some(serde_json::from_value(value).map_err(broken)?),
             // follow from the archive, the streams and the names that the operator gives: their form is all that is looked at
             METADATA | MANIFEST_V1 | METRICS => {}
             MANIFEST => self.manifest = Some(value),

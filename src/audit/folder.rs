@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::report::{Check, shown};
 use crate::config::recorded;
+use crate::gate::record::FILE as GATE;
 use crate::outbox::status;
 use crate::pipeline::{ARCHIVE, CORPUS_MANIFEST, LOG, MANIFEST, MANIFEST_V1, METRICS, STRUCTURE};
 use crate::score::streams::{HELDOUT_FILE, ONLINE_FILE};
@@ -17,12 +18,13 @@ pub const GRAPH: &str = "architecture_graph.json";
 pub const METADATA: &str = "architecture_metadata.json";
 
 /// Names that prism gives to files of a run folder.
-const KNOWN: [&str; 16] = [
+const KNOWN: [&str; 17] = [
     status::FILE,
     ARCHIVE,
     REVIEW,
     GRAPH,
     METADATA,
+    GATE,
     STRUCTURE,
     LOG,
     ONLINE_FILE,

@@ -8,6 +8,7 @@ mod circumstances;
 mod compare;
 mod documents;
 mod folder;
+mod gate;
 mod identity;
 pub mod reexecute;
 mod replay;
@@ -64,6 +65,7 @@ pub fn audit(run: &str, path: &Path, standards: &Standards<'_>) -> RunAudit {
         identity::archive(&folder, &documents),
     ];
     checks.extend(replay::review(&folder, &documents));
+    checks.extend(gate::check(&folder, &documents));
     checks.push(streams::check(
         &folder,
         &documents,

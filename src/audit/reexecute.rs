@@ -8,6 +8,7 @@ use super::documents::Documents;
 use super::folder::Folder;
 use super::identity::MAX_ARCHIVE_BYTES;
 use super::report::{Reexecution, ReexecutionResult, shown};
+use crate::config::gate::GateMode;
 use crate::config::{Config, Order, Quarantine, Target};
 use crate::dataset::manifest::Corpus;
 use crate::intake::submission_id;
@@ -54,6 +55,8 @@ fn attempt(path: &Path, config: &Config, progress: &Progress) -> Result<Reexecut
     config_again.run.max_attempts = 1;
     // whether a score is believed is no matter of executing it
     config_again.quarantine = Quarantine::default();
+    // whoever was asked before the run has answered
+    config_again.gate.mode = GateMode::Off;
     let manifest = documents.manifest.as_ref();
     let order_key = manifest.and_then(|manifest| manifest["referee"]["order"]["key"].as_str());
     config_again.corpus.order = order_key.map_or(Order::File, |_| Order::Keyed);

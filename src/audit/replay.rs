@@ -66,7 +66,7 @@ fn is_rejected_by(documents: &Documents, rule_id: &str) -> bool {
 }
 
 /// Those that the archive was examined under.
-fn limits(documents: &Documents) -> Limits {
+pub(super) fn limits(documents: &Documents) -> Limits {
     documents
         .run_config
         .as_ref()

@@ -86,7 +86,7 @@ fn look(
     }
     // What a request let go on while something else was measured is taken up next.
     let asked = !report.requests.is_empty();
-    let failed = asked || !report.infrastructure.is_empty();
+    let failed = asked || !report.infrastructure.is_empty() || report.retry_in.is_some();
     let again = (asked || !changed.is_empty()).then_some(SOON);
     let retry = report.retry_in.map(|wait| wait.max(SOON));
     Ok((sooner(next, [again, retry]), failed))

@@ -16,6 +16,7 @@ impl Default for Config {
             archive: bundle::Limits::default(),
             review: Review::default(),
             duplicates: Duplicates::default(),
+            gate: Gate::default(),
             corpus: Corpus::default(),
             contest: Contest::default(),
             budget: Budget::default(),

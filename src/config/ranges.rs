@@ -36,6 +36,7 @@ impl Config {
             &image.unwrap_or("none"),
             "with isolation docker or podman an image pinned by digest: name@sha256: and 64 hexadecimal digits",
         )?;
+        self.gate.check()?;
         let contest = &self.contest;
         range(
             (1..=8).contains(&self.run.world_size),

@@ -7,8 +7,8 @@ use super::{Config, ConfigError};
 pub const FILE: &str = "run_config.json";
 pub const SCHEMA_VERSION: &str = "prism_run_config.v1";
 
-/// Where things lie and how the inbox is watched: another machine has its own, and none of it changes a run.
-const LOCAL_SECTIONS: [&str; 7] = [
+/// Where things lie, how the inbox is watched and who is asked before a run: another machine has its own, and none of it changes a run.
+const LOCAL_SECTIONS: [&str; 8] = [
     "inbox",
     "outbox",
     "intake",
@@ -16,6 +16,7 @@ const LOCAL_SECTIONS: [&str; 7] = [
     "keys",
     "quarantine",
     "competitions",
+    "gate",
 ];
 const LOCAL_RUN_KEYS: [&str; 3] = ["python", "referee", "retry_after_s"];
 
@@ -119,6 +120,7 @@ mod tests {
             json!({"outbox": "/etc"}),
             json!({"corpus": {"root": "/etc"}}),
             json!({"keys": {}}),
+            json!({"gate": {"mode": "command", "command": ["sh"]}}),
             json!({"budget": {"bytes": "many"}}),
             json!({"budget": {"bytes": 0}}),
             json!({"unknown": {}}),

@@ -53,6 +53,7 @@ schemas! {
     V1Metrics "prism_v1_metrics.v1" "prism_v1_metrics.v1.schema.json";
     SubmissionMeta "submission_meta" "submission_meta.schema.json";
     SubmissionEnvelope "submission_envelope" "submission_envelope.schema.json";
+    Gate "gate" "gate.schema.json";
     CheckpointMetadata "checkpoint_metadata.v1" "checkpoint_metadata.v1.schema.json";
 }
 

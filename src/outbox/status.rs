@@ -125,6 +125,56 @@ pub struct Score {
     pub penalty: f64,
 }
 
+/// What became of a submission at the gate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gated {
+    pub outcome: GateOutcome,
+    /// RFC 3339: since when it is without a verdict, or when it got one at once.
+    pub since: String,
+    /// Times that nobody answered, or that the answer decided nothing, one after the other.
+    pub failures: u32,
+    /// The question and the answer that decided, if anybody answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<GateAnswer>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GateOutcome {
+    Allowed,
+    Rejected,
+    /// It is asked about again.
+    Held,
+    /// It waits for a person.
+    Parked,
+    /// A person let it pass.
+    Released,
+    /// It passed without an answer: the operator's settings want it so.
+    Waived,
+}
+
+impl GateOutcome {
+    /// Whether it may be measured.
+    pub fn passes(self) -> bool {
+        matches!(self, Self::Allowed | Self::Released | Self::Waived)
+    }
+}
+
+/// Which answer to which question, by digests; `gate.json` has both.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GateAnswer {
+    pub bundle_sha256: String,
+    pub prompt_version: String,
+    pub prompt_sha256: String,
+    pub model: Option<String>,
+    pub request_sha256: String,
+    pub answer_sha256: String,
+    /// `allow`, `reject` or `unsure`.
+    pub verdict: String,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Status {
@@ -158,6 +208,9 @@ pub struct Status {
     pub attempts: u32,
     #[serde(default, skip_serializing_if = "Queueing::is_default")]
     pub queue: Queueing,
+    /// What the gate before the device made of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<Gated>,
     /// Files of the folder that retention took.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pruned: Vec<String>,
@@ -188,6 +241,7 @@ impl Status {
             reason: None,
             attempts: 0,
             queue: Queueing::default(),
+            gate: None,
             pruned: Vec::new(),
             transitions: vec![Transition {
                 state: State::Received,
@@ -213,6 +267,13 @@ impl Status {
     pub fn is_held_by_operator(&self) -> bool {
         let rule_id = self.reason.as_ref().map(|reason| reason.rule_id.as_str());
         self.state == State::Held && rule_id == Some(HELD_BY_OPERATOR)
+    }
+
+    /// Whether the gate holds it.
+    pub fn is_held_by_gate(&self) -> bool {
+        let outcome = self.gate.as_ref().map(|gate| gate.outcome);
+        self.state == State::Held
+            && matches!(outcome, Some(GateOutcome::Held | GateOutcome::Parked))
     }
 
     /// Runs begun that count against `run.max_attempts`.

@@ -125,7 +125,9 @@ pub fn examine(
 pub fn is_open(status: &Status) -> bool {
     match status.state {
         State::Received | State::Bundled => true,
-        State::Held => !status.is_quarantined() && !status.is_held_by_operator(),
+        State::Held => {
+            !status.is_quarantined() && !status.is_held_by_operator() && !status.is_held_by_gate()
+        }
         _ => false,
     }
 }

@@ -279,7 +279,7 @@ impl Pipeline<'_> {
         if prune::is_pruned(&self.outbox, submission_id) {
             return true;
         }
-        matches!(Status::read(&self.outbox, submission_id), Ok(Some(status)) if status.is_final() || status.is_held_by_operator())
+        matches!(Status::read(&self.outbox, submission_id), Ok(Some(status)) if status.is_final() || status.is_held_by_operator() || status.is_held_by_gate())
     }
 }
 

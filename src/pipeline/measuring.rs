@@ -3,16 +3,50 @@
 use std::collections::HashSet;
 use std::time::SystemTime;
 
+use super::gating::Beside;
 use super::measure::{self, MeasureFailure};
 use super::report::{Report, told};
 use super::{Pipeline, PipelineError, preflight, queue};
+use crate::config::gate::GateMode;
 use crate::outbox::status::Status;
 
 impl Pipeline<'_> {
-    /// One at a time, in the order in which they were accepted: whatever was reviewed and not yet measured, also by an
-    /// earlier run that was killed.
+    /// Measures what is ready while the gate is asked about the rest: an answer that does not come keeps nobody else from
+    /// the device.
     pub(super) fn measure(
         &self,
+        moved: &mut Vec<Status>,
+        report: &mut Report,
+    ) -> Result<(), PipelineError> {
+        let beside = Beside::default();
+        if self.config.gate.mode == GateMode::Off {
+            self.gate(&beside).into(moved, report);
+            return self.measure_ready(&beside, moved, report);
+        }
+        // What the device makes of a submission comes after what the gate did, whoever is done first.
+        let mut on_device = Vec::new();
+        let (measured, gated) = std::thread::scope(|scope| {
+            let gate = scope.spawn(|| self.gate(&beside));
+            let measured = self.measure_ready(&beside, &mut on_device, report);
+            (measured, gate.join())
+        });
+        match gated {
+            Ok(passed) => passed.into(moved, report),
+            Err(_) => {
+                let line = "the gate stopped on a fault of its own: please report it";
+                report.infrastructure.push(line.to_owned());
+                report.retry_within(self.retry_after());
+            }
+        }
+        moved.append(&mut on_device);
+        measured
+    }
+
+    /// One at a time, in the order in which they were accepted: whatever was reviewed, passed the gate and was not yet
+    /// measured, also by an earlier run that was killed.
+    fn measure_ready(
+        &self,
+        beside: &Beside,
         moved: &mut Vec<Status>,
         report: &mut Report,
     ) -> Result<(), PipelineError> {
@@ -20,6 +54,7 @@ impl Pipeline<'_> {
         let mut is_ready = false;
         loop {
             let now = SystemTime::now();
+            let decided = beside.decided();
             let mut waiting = self.waiting()?;
             waiting.retain(|status| !tried.contains(&status.submission_id));
             if self.stop.is_asked() {
@@ -30,6 +65,9 @@ impl Pipeline<'_> {
                 .into_iter()
                 .partition(|status| queue::rest(status, now).is_some());
             if ready.is_empty() {
+                if beside.wait_for_more(decided) {
+                    continue;
+                }
                 report_resting(&resting, now, report);
                 break;
             }
@@ -79,7 +117,7 @@ impl Pipeline<'_> {
     /// Submissions that wait for the device, in the order in which they were accepted.
     fn waiting(&self) -> Result<Vec<Status>, PipelineError> {
         let mut statuses = self.ledger.statuses(&self.outbox)?.readable;
-        statuses.retain(queue::waits);
+        statuses.retain(|status| queue::waits(status) && self.has_passed_gate(status));
         statuses.sort_by(queue::order);
         Ok(statuses)
     }

@@ -85,6 +85,9 @@ pub fn publish(
                 Ok(scored) => {
                     let executed = digests.executed.clone();
                     let mut manifest = manifest(status, plan, measured, config, &scored, digests);
+                    if let Some(gate) = &status.gate {
+                        manifest["gate"] = json!({"outcome": gate.outcome, "answer": gate.answer});
+                    }
                     manifest["architecture"] =
                         architecture::publish(config, &folder, status, bundle, measured)?;
                     if !seeds.is_empty() {

@@ -15,7 +15,7 @@ use crate::outbox::{Outbox, OutboxError};
 pub const SCHEMA_VERSION: &str = "prism_queue.v1";
 
 /// Longest wait between two attempts, whatever the doubling comes to.
-const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
+pub const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
 
 /// Order of acceptance.
 pub fn order(a: &Status, b: &Status) -> Ordering {
@@ -44,9 +44,14 @@ pub fn rest(status: &Status, now: SystemTime) -> Option<Duration> {
 /// hour.
 pub fn not_before(config: &Config, status: &Status, now: SystemTime) -> Option<String> {
     let base = Duration::from_secs(config.run.retry_after_s);
-    let doublings = status.counted_attempts().saturating_sub(1).min(16);
-    let wait = base.saturating_mul(1 << doublings).min(LONGEST_WAIT);
+    let wait = back_off(base, status.counted_attempts());
     (!wait.is_zero()).then(|| rfc3339(now + wait))
+}
+
+/// The wait after so many failures: twice as long after each further one, at most an hour.
+pub fn back_off(base: Duration, failures: u32) -> Duration {
+    let doublings = failures.saturating_sub(1).min(16);
+    base.saturating_mul(1 << doublings).min(LONGEST_WAIT)
 }
 
 /// One submission in the queue.

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::gate::cache;
 use crate::outbox::{Outbox, OutboxError, atomic};
 use crate::referee::launch::Phase;
 use crate::sandbox::process::ProcessIdentity;
@@ -35,7 +36,12 @@ pub fn recover(outbox: &Outbox) -> Result<(), OutboxError> {
             atomic::remove_file(work)?;
         }
     }
-    for folder in [outbox.root.clone(), outbox.root.join(".index")] {
+    let with_drafts = [
+        outbox.root.clone(),
+        outbox.root.join(".index"),
+        outbox.root.join(cache::FOLDER),
+    ];
+    for folder in with_drafts {
         for path in entries(&folder)? {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             if name.starts_with(atomic::DRAFT_PREFIX) && name.ends_with(atomic::DRAFT_SUFFIX) {

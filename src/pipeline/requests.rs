@@ -14,7 +14,7 @@ use super::publish::MANIFEST;
 use crate::duplicates;
 use crate::outbox::schema::{self, Schema};
 use crate::outbox::status::{
-    HELD_BY_OPERATOR, INFRASTRUCTURE, Reason, State, Status, Verdict, rfc3339,
+    GateOutcome, HELD_BY_OPERATOR, INFRASTRUCTURE, Reason, State, Status, Verdict, rfc3339,
 };
 use crate::outbox::{Outbox, OutboxError, atomic};
 
@@ -257,6 +257,12 @@ fn decide(
             status.reason = None;
             status.advance(State::Reviewed, now);
         }
+        (Action::Release, Some(_)) if status.is_held_by_gate() => {
+            if let Some(gate) = &mut status.gate {
+                gate.outcome = GateOutcome::Released;
+            }
+            leave_gate(&mut status, now);
+        }
         (Action::Release, Some(rule)) => {
             return Err(format!(
                 "it is held by {rule}: `prism retry` examines it again"
@@ -268,6 +274,10 @@ fn decide(
         }
         (Action::Retry, Some(crate::outbox::status::TOO_GOOD)) => {
             return Err("it is measured: `prism release` ranks it".to_owned());
+        }
+        (Action::Retry, Some(_)) if status.is_held_by_gate() => {
+            status.gate = None;
+            leave_gate(&mut status, now);
         }
         (Action::Retry, Some(_)) => {
             status.reason = None;
@@ -305,6 +315,13 @@ fn decide(
     }
     status.note(&note);
     Ok(status)
+}
+
+/// Back to where it was before the gate held it.
+fn leave_gate(status: &mut Status, now: SystemTime) {
+    status.queue.not_before = None;
+    status.reason = None;
+    status.advance(State::Reviewed, now);
 }
 
 #[cfg(test)]
@@ -407,6 +424,30 @@ mod tests {
         let again = decide(failed, Action::Retry, None, SystemTime::now()).unwrap();
         assert_eq!((again.attempts, again.counted_attempts()), (1, 0));
         assert_eq!((again.queue.not_before, again.verdict), (None, None));
+    }
+
+    #[test]
+    fn what_the_gate_holds_is_let_pass_or_asked_about_again() {
+        let path = [State::Bundled, State::Reviewed, State::Held];
+        let mut held = status(&path, Some(crate::gate::RULE_UNSURE));
+        held.gate = Some(crate::outbox::status::Gated {
+            outcome: GateOutcome::Held,
+            since: rfc3339(SystemTime::now()),
+            failures: 3,
+            answer: None,
+        });
+        held.queue.not_before = Some(rfc3339(SystemTime::now()));
+        for (action, expected) in [
+            (Action::Release, Some(GateOutcome::Released)),
+            (Action::Retry, None),
+        ] {
+            let after = decide(held.clone(), action, Some("why"), SystemTime::now()).unwrap();
+            assert_eq!(after.state, State::Reviewed);
+            assert_eq!(after.gate.map(|gate| gate.outcome), expected);
+            assert_eq!((after.queue.not_before, after.verdict), (None, None));
+        }
+        let after = decide(held, Action::Reject, None, SystemTime::now()).unwrap();
+        assert_eq!(after.state, State::Rejected);
     }
 
     #[test]

@@ -33,6 +33,8 @@ struct Scene {
 #[derive(Clone, Copy)]
 enum Way {
     Gates,
+    /// Those that the reviewer before the device rejects.
+    Reviewer,
     Device,
 }
 
@@ -56,7 +58,7 @@ impl Way {
                 ("signed-2.zip", forbidden("second")),
                 ("oversized.zip", vec![b'x'; 5_000]),
             ],
-            Self::Device => vec![("sound.zip", archive(1))],
+            Self::Reviewer | Self::Device => vec![("sound.zip", archive(1))],
         }
     }
 }
@@ -77,6 +79,9 @@ impl Scene {
             "archive": {"max_archive_bytes": 4_000},
             "identity": {"mode": "optional", "sidecar_wait_ms": 0},
         }));
+        if let Way::Reviewer = way {
+            contest.change(crate::gate::rejecting(contest.root()));
+        }
         let submissions = way.submissions();
         for (name, archive) in &submissions {
             if name.starts_with("signed") {
@@ -113,7 +118,7 @@ impl Scene {
             .filter_map(|result| result["status"]["state"].as_str())
             .collect();
         let state = match way {
-            Way::Gates => "rejected",
+            Way::Gates | Way::Reviewer => "rejected",
             Way::Device => "scored",
         };
         assert_eq!(states, vec![state; count]);
@@ -224,11 +229,11 @@ fn files(folder: &Path) -> Files {
         .collect()
 }
 
-/// Every file of every submission that has its result.
+/// Every file of every submission that has its result; what is held has none yet.
 fn final_files(outbox: &Path) -> Files {
     let mut found = Files::new();
     for submission in outbox::submissions(outbox) {
-        if submission.status["verdict"].is_null() {
+        if submission.status["verdict"].is_null() || submission.state() == "held" {
             continue;
         }
         for (path, content) in files(&submission.folder) {
@@ -255,6 +260,10 @@ fn results(outbox: &Path) -> BTreeMap<String, Value> {
         ] {
             status.as_object_mut().unwrap().remove(field);
         }
+        // asked again, it is another question
+        if let Some(gate) = status.get_mut("gate") {
+            *gate = json!([gate["outcome"], gate["answer"]["verdict"]]);
+        }
         let mut found = BTreeMap::new();
         for (path, content) in files(&submission.folder) {
             let name = path.to_str().unwrap().to_owned();
@@ -263,8 +272,14 @@ fn results(outbox: &Path) -> BTreeMap<String, Value> {
                 "digests.json" => {
                     let mut list: Value = serde_json::from_slice(&content).unwrap();
                     let files = list["files"].as_array_mut().unwrap();
-                    files.retain(|file| file["path"] != "status.json");
+                    files.retain(|file| {
+                        file["path"] != "status.json" && file["path"] != "gate.json"
+                    });
                     list.to_string()
+                }
+                "gate.json" => {
+                    let record: Value = serde_json::from_slice(&content).unwrap();
+                    record["answer"].to_string()
                 }
                 _ => format!("{content:?}"),
             };
@@ -293,6 +308,11 @@ fn a_kill_at_any_step_before_the_device_changes_no_result() {
 }
 
 #[test]
+fn a_kill_at_any_step_of_the_gate_changes_no_result() {
+    every("kill", Way::Reviewer, one_in(3));
+}
+
+#[test]
 fn a_kill_at_any_step_of_a_run_changes_no_result() {
     every("kill", Way::Device, one_in(4));
 }
@@ -306,12 +326,14 @@ fn a_power_failure_at_any_step_changes_no_result() {
 #[test]
 fn a_step_that_finds_no_space_changes_no_result() {
     every("enospc", Way::Gates, one_in(7));
+    every("enospc", Way::Reviewer, one_in(7));
     every("enospc", Way::Device, one_in(16));
 }
 
 #[test]
 fn a_step_that_the_disk_refuses_changes_no_result() {
     every("eio", Way::Gates, one_in(7));
+    every("eio", Way::Reviewer, one_in(7));
     every("eio", Way::Device, one_in(16));
 }
 

@@ -16,6 +16,7 @@ mod crash;
 mod duplicates;
 mod escape;
 mod exact;
+mod gate;
 mod hostile;
 mod hostile_runner;
 mod isolation;

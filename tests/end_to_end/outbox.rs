@@ -165,9 +165,10 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 /// Schema by file name; a file of any other name is none of ours.
-const KINDS: [(&str, Option<&str>); 21] = [
+const KINDS: [(&str, Option<&str>); 22] = [
     ("status.json", Some("status")),
     ("review.json", Some("review")),
+    ("gate.json", Some("gate")),
     ("architecture_graph.json", Some("architecture_graph")),
     ("architecture_metadata.json", Some("architecture_metadata")),
     ("prism_run_manifest.v2.json", Some("prism_run_manifest.v2")),
