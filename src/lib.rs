@@ -17,6 +17,7 @@ pub mod pipeline;
 pub mod plot;
 pub mod probe;
 pub mod progress;
+pub mod redacted;
 pub mod referee;
 pub mod review;
 pub mod sandbox;
