@@ -7,6 +7,7 @@ pub mod bundle;
 pub mod config;
 pub mod dataset;
 pub mod digest;
+pub mod doctor;
 pub mod duplicates;
 pub mod exit;
 pub mod export;

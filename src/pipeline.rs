@@ -49,6 +49,7 @@ pub use compare::Accepted;
 pub use competitions::{FAMILIES, FamiliesFile, OWNERSHIP, Standing};
 pub use examine::{ARCHIVE, Comparison, review_of};
 pub use measure::referee_executable;
+pub use preflight::corpus as corpus_is_proven;
 pub use publish::{CORPUS_MANIFEST, LOG, MANIFEST};
 pub use publish_v1::{CHECKPOINTS, MANIFEST as MANIFEST_V1, METRICS};
 pub use report::{Outcome, Report};

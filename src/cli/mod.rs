@@ -2,6 +2,7 @@
 
 mod audit;
 mod data;
+mod doctor;
 mod explain;
 mod export;
 mod families;
@@ -37,7 +38,7 @@ use prism::pipeline::requests::Action;
     about = "Measures untrusted learners honestly: zips in an inbox, bits per byte in an outbox."
 )]
 #[command(
-    after_help = "Exit codes: 0 done (whatever the verdicts), 1 `review` rejected, `audit` doubts, a request was refused or `rescore --strict` could not score \
+    after_help = "Exit codes: 0 done (whatever the verdicts), 1 `review` rejected, `audit` doubts, `doctor` found a fault, a request was refused or `rescore --strict` could not score \
                         something, 2 usage, 3 configuration, \
                         4 infrastructure (tried again on the next run), 5 another prism holds the outbox, \
                         6 a signal ended `run` early."
@@ -178,6 +179,8 @@ enum Command {
         /// Its name; without one, the list of names.
         name: Option<String>,
     },
+    /// Look whether this machine can do what the configuration asks for, and print the fix for what it cannot.
+    Doctor(Folders),
     /// Print the configuration in force.
     Config,
     /// The process of a submission's own tokenizer; started by prism itself.
@@ -263,6 +266,7 @@ fn dispatch(arguments: Arguments) -> Result<u8, Complaint> {
         Command::Keys(command) => keys::keys(&load(&global, None)?, &global, command),
         Command::TokenizeGuarded => guarded::answer(),
         Command::Schema { name } => schema::schema(&global, name.as_deref()),
+        Command::Doctor(folders) => doctor::examine(&load(&global, Some(&folders))?, &global),
         Command::Config => {
             let config = load(&global, None)?;
             output::config(global.format, &config)?;

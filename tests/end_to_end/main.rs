@@ -12,6 +12,7 @@ mod competitions;
 mod contest;
 mod corpus;
 mod crash;
+mod doctor;
 mod duplicates;
 mod escape;
 mod exact;
