@@ -17,9 +17,7 @@ fn what_runs_need_is_found_or_told_with_its_fix() {
     let ran = finish(&mut contest.prism(&["doctor", "--format", "json"]));
     let report = ran.json();
     assert!(validator("doctor_report").is_valid(&report), "{report:#}");
-    for name in [
-        "python", "torch", "referee", "corpus", "inbox", "outbox", "lock",
-    ] {
+    for name in ["python", "torch", "referee", "corpus", "inbox", "outbox"] {
         assert_eq!(check(&report, name)["outcome"], "ok", "{report:#}");
     }
     let wall = if has_bwrap() { "ok" } else { "warning" };
