@@ -32,6 +32,15 @@ test: build
 crash-test: build
     CRASH_TEST=whole cargo test --locked --test end_to_end crash::
 
+# Man pages, and completions for bash, zsh and fish, into FOLDER/man and FOLDER/completions.
+man folder="target/packaging": build
+    {{ prism }} generate man {{ folder }}/man
+    {{ prism }} generate completions {{ folder }}/completions
+
+# The systemd units, man pages and completions of packaging/, asked of systemd, man and bash where they are installed.
+check-packaging: build
+    {{ python }} scripts/check_packaging.py
+
 # Format and lint, as a reviewer would.
 lint:
     cargo fmt --check

@@ -13,6 +13,8 @@ pub mod exit;
 pub mod export;
 pub mod families;
 pub mod intake;
+pub mod logging;
+pub mod metrics;
 pub mod outbox;
 pub mod pipeline;
 pub mod plot;

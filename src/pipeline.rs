@@ -11,9 +11,11 @@ mod competitions;
 mod examine;
 mod examining;
 mod guard;
+pub mod heartbeat;
 mod ledger;
 mod measure;
 mod measuring;
+mod metered;
 mod preflight;
 pub mod prune;
 mod publish;
@@ -31,7 +33,7 @@ mod v1_validation;
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::config::Config;
 use crate::intake::{IntakeError, Seen};
@@ -58,6 +60,7 @@ pub use stop::Stop;
 
 use board_cache::BoardCache;
 use ledger::Ledger;
+use metered::Meter;
 use report::{latest, outcome, told};
 use requests::Taken;
 
@@ -104,6 +107,7 @@ pub struct Pipeline<'a> {
     stop: Stop,
     /// What is held is examined again once for each start of prism, not at every look.
     looked_at_held: AtomicBool,
+    meter: Mutex<Meter>,
     _lock: OutboxLock,
 }
 
@@ -142,6 +146,7 @@ impl<'a> Pipeline<'a> {
             ledger: Ledger::default(),
             stop: Stop::default(),
             looked_at_held: AtomicBool::new(false),
+            meter: Mutex::default(),
             _lock: lock,
         })
     }
@@ -184,6 +189,7 @@ impl<'a> Pipeline<'a> {
         seen: Vec<Seen>,
         changed: &mut Vec<std::path::PathBuf>,
     ) -> Result<Report, PipelineError> {
+        let begun = Instant::now();
         let mut report = Report::default();
         let mut candidates = Vec::new();
         for seen in seen {
@@ -225,6 +231,11 @@ impl<'a> Pipeline<'a> {
             .infrastructure
             .extend(report.board.unreadable.iter().cloned());
         report.processed = latest(moved).into_iter().map(outcome).collect();
+        for line in &report.infrastructure {
+            tracing::warn!("{line}");
+        }
+        drop(cache);
+        self.meter(begun, &report);
         Ok(report)
     }
 

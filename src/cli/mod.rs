@@ -6,9 +6,12 @@ mod doctor;
 mod explain;
 mod export;
 mod families;
+mod generate;
 mod guarded;
 mod keys;
 mod output;
+#[cfg(test)]
+mod packaging_tests;
 mod plot;
 mod probe;
 mod prune;
@@ -18,6 +21,7 @@ mod rescore_text;
 mod review;
 mod run;
 mod schema;
+mod service;
 mod signals;
 mod tokenizers;
 mod watch;
@@ -183,6 +187,9 @@ enum Command {
     Doctor(Folders),
     /// Print the configuration in force.
     Config,
+    /// Man pages and shell completions, for packages.
+    #[command(subcommand, hide = true)]
+    Generate(generate::Generate),
     /// The process of a submission's own tokenizer; started by prism itself.
     #[command(name = prism::dataset::tokenizer::guarded::COMMAND, hide = true)]
     TokenizeGuarded,
@@ -264,6 +271,7 @@ fn dispatch(arguments: Arguments) -> Result<u8, Complaint> {
         Command::SumStreams => rescore::sum_streams(),
         Command::Data(command) => data::data(&global, command),
         Command::Keys(command) => keys::keys(&load(&global, None)?, &global, command),
+        Command::Generate(what) => generate::generate(what),
         Command::TokenizeGuarded => guarded::answer(),
         Command::Schema { name } => schema::schema(&global, name.as_deref()),
         Command::Doctor(folders) => doctor::examine(&load(&global, Some(&folders))?, &global),

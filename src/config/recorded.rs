@@ -8,7 +8,7 @@ pub const FILE: &str = "run_config.json";
 pub const SCHEMA_VERSION: &str = "prism_run_config.v1";
 
 /// Where things lie and how the inbox is watched: another machine has its own, and none of it changes a run.
-const LOCAL_SECTIONS: [&str; 7] = [
+const LOCAL_SECTIONS: [&str; 9] = [
     "inbox",
     "outbox",
     "intake",
@@ -16,6 +16,8 @@ const LOCAL_SECTIONS: [&str; 7] = [
     "keys",
     "quarantine",
     "competitions",
+    "log",
+    "metrics",
 ];
 const LOCAL_RUN_KEYS: [&str; 3] = ["python", "referee", "retry_after_s"];
 

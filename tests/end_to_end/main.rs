@@ -23,6 +23,7 @@ mod leaks;
 mod limits;
 mod locked_corpus;
 mod measure;
+mod observability;
 mod outbox;
 mod past;
 mod probe;
