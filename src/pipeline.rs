@@ -28,6 +28,7 @@ pub mod requests;
 mod seeds;
 mod stop;
 mod stored;
+mod turns;
 mod v1_manifest;
 mod v1_validation;
 
@@ -138,6 +139,7 @@ impl<'a> Pipeline<'a> {
         let outbox = open_outbox(config)?;
         let lock = lock::acquire(&outbox)?;
         recover::recover(&outbox)?;
+        turns::widen();
         Ok(Self {
             config,
             progress,
