@@ -44,7 +44,9 @@ fn man(folder: &Path) -> io::Result<()> {
         for below in command.get_subcommands().filter(visible) {
             pages.push((format!("{name}-{}", below.get_name()), below.clone()));
         }
-        let page = clap_mangen::Man::new(command.display_name(&name)).title(name.to_uppercase());
+        let page = clap_mangen::Man::new(command.display_name(&name))
+            .title(name.to_uppercase())
+            .source(concat!("prism ", env!("CARGO_PKG_VERSION")));
         let mut text = Vec::new();
         page.render(&mut text)?;
         fs::write(folder.join(format!("{name}.1")), text)?;
