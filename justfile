@@ -32,6 +32,19 @@ test: build
 crash-test: build
     CRASH_TEST=whole cargo test --locked --test end_to_end crash::
 
+# Random arrivals, kills and faults for some seconds, then the proof of the invariants ([SECONDS] --seed N --no-measuring).
+soak *arguments: build
+    {{ python }} scripts/soak.py "$@"
+
+# Man pages, and completions for bash, zsh and fish, into FOLDER/man and FOLDER/completions.
+man folder="target/packaging": build
+    {{ prism }} generate man {{ folder }}/man
+    {{ prism }} generate completions {{ folder }}/completions
+
+# The systemd units, man pages and completions of packaging/, asked of systemd, man and bash where they are installed.
+check-packaging: build
+    {{ python }} scripts/check_packaging.py
+
 # Format and lint, as a reviewer would.
 lint:
     cargo fmt --check
@@ -44,6 +57,10 @@ bench-referee *arguments: build
 # Start-up of the commands that measure nothing, and the CPU of an idle watch.
 bench-startup *arguments: build
     {{ python }} scripts/bench_startup.py "$@"
+
+# Arrivals to the verdict of the review: zips per second, and latency of a single one (--zips 3000, --singles 200).
+bench-intake *arguments: build
+    {{ python }} scripts/bench_intake.py "$@"
 
 # Write the table of torch's public surface anew, for the torch that is installed.
 torch-surface:

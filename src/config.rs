@@ -24,8 +24,8 @@ use environment::overlay;
 use gate::Gate;
 pub use sections::{
     Audit, Budget, Competitions, Contest, Corpus, Device, Duplicates, HeldOut, Intake, Isolation,
-    Keys, Order, Quarantine, Review, Run, Sandbox, Target, Told, TransportSetting, V1Mode,
-    WeightsFrom,
+    Keys, Log, Metrics, Order, Quarantine, Review, Run, Sandbox, Target, Told, TransportSetting,
+    V1Mode, WeightsFrom,
 };
 
 /// Everything an operator can set.
@@ -52,6 +52,8 @@ pub struct Config {
     pub keys: Keys,
     pub quarantine: Quarantine,
     pub competitions: Competitions,
+    pub log: Log,
+    pub metrics: Metrics,
     /// What a command tells the runs that it makes; no file sets it.
     #[serde(skip)]
     pub told: Told,

@@ -12,6 +12,8 @@ pub const RESCORE_STRICT: u8 = 1;
 pub const AUDIT_INCONSISTENT: u8 = 1;
 /// `prism hold`, `release`, `retry` and `reject` only: the submission is not in a state for it.
 pub const REFUSED: u8 = 1;
+/// `prism doctor` only: something that the configuration asks for cannot work on this machine.
+pub const DOCTOR_FAILED: u8 = 1;
 /// The command line is wrong (clap's own code, too).
 pub const USAGE: u8 = 2;
 /// The configuration is wrong.

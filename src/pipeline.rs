@@ -14,9 +14,11 @@ mod examine;
 mod examining;
 mod gating;
 mod guard;
+pub mod heartbeat;
 mod ledger;
 mod measure;
 mod measuring;
+mod metered;
 mod preflight;
 pub mod prune;
 mod publish;
@@ -30,12 +32,13 @@ mod seeds;
 mod stop;
 mod stored;
 mod summary;
+mod turns;
 mod v1_manifest;
 mod v1_validation;
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::config::Config;
 use crate::intake::{IntakeError, Seen};
@@ -53,6 +56,7 @@ pub use compare::Accepted;
 pub use competitions::{FAMILIES, FamiliesFile, OWNERSHIP, Standing};
 pub use examine::{ARCHIVE, Comparison, review_of};
 pub use measure::referee_executable;
+pub use preflight::corpus as corpus_is_proven;
 pub use publish::{CORPUS_MANIFEST, LOG, MANIFEST};
 pub use publish_v1::{CHECKPOINTS, MANIFEST as MANIFEST_V1, METRICS};
 pub use report::{Outcome, Report};
@@ -62,6 +66,7 @@ pub use summary::of as summary;
 
 use board_cache::BoardCache;
 use ledger::Ledger;
+use metered::Meter;
 use report::{latest, outcome, told};
 use requests::Taken;
 
@@ -112,6 +117,7 @@ pub struct Pipeline<'a> {
     looked_at_gate: AtomicBool,
     /// Held by whoever changes a submission that somebody else might, too: the gate and the operator.
     deciding: Mutex<()>,
+    meter: Mutex<Meter>,
     _lock: OutboxLock,
 }
 
@@ -142,6 +148,7 @@ impl<'a> Pipeline<'a> {
         let outbox = open_outbox(config)?;
         let lock = lock::acquire(&outbox)?;
         recover::recover(&outbox)?;
+        turns::widen();
         Ok(Self {
             config,
             progress,
@@ -152,6 +159,7 @@ impl<'a> Pipeline<'a> {
             looked_at_held: AtomicBool::new(false),
             looked_at_gate: AtomicBool::new(false),
             deciding: Mutex::new(()),
+            meter: Mutex::default(),
             _lock: lock,
         })
     }
@@ -194,6 +202,7 @@ impl<'a> Pipeline<'a> {
         seen: Vec<Seen>,
         changed: &mut Vec<std::path::PathBuf>,
     ) -> Result<Report, PipelineError> {
+        let begun = Instant::now();
         let mut report = Report::default();
         let mut candidates = Vec::new();
         for seen in seen {
@@ -235,6 +244,11 @@ impl<'a> Pipeline<'a> {
             .infrastructure
             .extend(report.board.unreadable.iter().cloned());
         report.processed = latest(moved).into_iter().map(outcome).collect();
+        for line in &report.infrastructure {
+            tracing::warn!("{line}");
+        }
+        drop(cache);
+        self.meter(begun, &report);
         Ok(report)
     }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::logging;
 use crate::outbox::status::Verdict;
 use crate::referee::events::{Event, RunStage};
 
@@ -15,6 +16,8 @@ pub struct Progress {
     bars: MultiProgress,
     on_terminal: bool,
     quiet: bool,
+    /// What is said goes to the log for programs; nothing is drawn.
+    to_log: bool,
 }
 
 /// How much to show.
@@ -29,7 +32,8 @@ pub enum Show {
 impl Progress {
     pub fn new(show: Show) -> Self {
         use std::io::IsTerminal;
-        let on_terminal = std::io::stderr().is_terminal();
+        let to_log = logging::is_json();
+        let on_terminal = std::io::stderr().is_terminal() && !to_log;
         let bars = MultiProgress::with_draw_target(if on_terminal && show == Show::News {
             ProgressDrawTarget::stderr_with_hz(8)
         } else {
@@ -39,6 +43,7 @@ impl Progress {
             bars,
             on_terminal,
             quiet: show == Show::Quiet,
+            to_log,
         }
     }
 
@@ -47,7 +52,9 @@ impl Progress {
         if self.quiet {
             return;
         }
-        if self.on_terminal {
+        if self.to_log {
+            tracing::info!("{}", text.trim_start());
+        } else if self.on_terminal {
             // If the terminal is gone there is nobody to tell.
             let _ = self.bars.println(text);
         } else {
@@ -55,8 +62,20 @@ impl Progress {
         }
     }
 
-    /// A submission came to a verdict.
+    /// A line that says what does not work.
+    pub fn warn(&self, text: &str) {
+        if self.to_log {
+            tracing::warn!("{text}");
+        } else {
+            self.line(text);
+        }
+    }
+
+    /// A submission came to a verdict. The log for programs has a line of its own for every state.
     pub fn verdict(&self, name: &str, verdict: Verdict, reason: Option<&str>) {
+        if self.to_log {
+            return;
+        }
         let word = match verdict {
             Verdict::Scored => "scored  ",
             Verdict::Rejected => "rejected",

@@ -2,12 +2,16 @@
 
 mod audit;
 mod data;
+mod doctor;
 mod explain;
 mod export;
 mod families;
+mod generate;
 mod guarded;
 mod keys;
 mod output;
+#[cfg(test)]
+mod packaging_tests;
 mod plot;
 mod probe;
 mod prune;
@@ -17,6 +21,7 @@ mod rescore_text;
 mod review;
 mod run;
 mod schema;
+mod service;
 mod signals;
 mod submit;
 mod tokenizers;
@@ -38,7 +43,7 @@ use prism::pipeline::requests::Action;
     about = "Measures untrusted learners honestly: zips in an inbox, bits per byte in an outbox."
 )]
 #[command(
-    after_help = "Exit codes: 0 done (whatever the verdicts), 1 `review` or `submit` rejected, `audit` doubts, a request was refused or `rescore --strict` could not score \
+    after_help = "Exit codes: 0 done (whatever the verdicts), 1 `review` or `submit` rejected, `audit` doubts, `doctor` found a fault, a request was refused or `rescore --strict` could not score \
                         something, 2 usage, 3 configuration, \
                         4 infrastructure (tried again on the next run), 5 another prism holds the outbox, \
                         6 a signal ended `run` early."
@@ -181,8 +186,13 @@ enum Command {
         /// Its name; without one, the list of names.
         name: Option<String>,
     },
+    /// Look whether this machine can do what the configuration asks for, and print the fix for what it cannot.
+    Doctor(Folders),
     /// Print the configuration in force.
     Config,
+    /// Man pages and shell completions, for packages.
+    #[command(subcommand, hide = true)]
+    Generate(generate::Generate),
     /// The process of a submission's own tokenizer; started by prism itself.
     #[command(name = prism::dataset::tokenizer::guarded::COMMAND, hide = true)]
     TokenizeGuarded,
@@ -265,8 +275,10 @@ fn dispatch(arguments: Arguments) -> Result<u8, Complaint> {
         Command::SumStreams => rescore::sum_streams(),
         Command::Data(command) => data::data(&global, command),
         Command::Keys(command) => keys::keys(&load(&global, None)?, &global, command),
+        Command::Generate(what) => generate::generate(what),
         Command::TokenizeGuarded => guarded::answer(),
         Command::Schema { name } => schema::schema(&global, name.as_deref()),
+        Command::Doctor(folders) => doctor::examine(&load(&global, Some(&folders))?, &global),
         Command::Config => {
             let config = load(&global, None)?;
             output::config(global.format, &config)?;

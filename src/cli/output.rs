@@ -4,6 +4,7 @@ use std::io::Write;
 
 use prism::config::Config;
 use prism::exit;
+use prism::logging;
 use prism::pipeline::{Board, Outcome, Report};
 use serde::Serialize;
 
@@ -56,6 +57,11 @@ fn written_or_unread(written: std::io::Result<()>) -> Result<(), Complaint> {
 
 /// Prints an error on stderr; with `--format json` as an object, so that programs read it too.
 pub fn complain(format: Format, complaint: &Complaint) {
+    if logging::is_json() {
+        let (message, hint) = (&complaint.message, complaint.hint.as_str());
+        tracing::error!(hint, exit_code = u64::from(complaint.code), "{message}");
+        return;
+    }
     match format {
         Format::Json => {
             let object = serde_json::json!({

@@ -5,6 +5,7 @@ use std::time::Duration;
 use prism::config::Config;
 use prism::exit;
 use prism::intake::{Inbox, IntakeError};
+use prism::logging;
 use prism::outbox::OutboxError;
 use prism::pipeline::{Pipeline, PipelineError};
 use prism::progress::{Progress, Show};
@@ -15,6 +16,7 @@ use super::{Complaint, Global, output, signals};
 const PATIENCE_IN_SETTLING_TIMES: u32 = 3;
 
 pub fn run(config: &Config, global: &Global) -> Result<u8, Complaint> {
+    logging::start(config.log.format, global.quiet);
     let progress = Progress::new(if global.quiet {
         Show::Quiet
     } else {

@@ -1,20 +1,24 @@
 //! `prism watch`: stay, and process whatever arrives. While nothing arrives it sleeps in the kernel.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use prism::config::Config;
 use prism::exit;
 use prism::intake::{Inbox, Next, Seen, Wake, Watch};
-use prism::pipeline::Pipeline;
+use prism::logging;
+use prism::pipeline::{Pipeline, heartbeat};
 use prism::progress::{Progress, Show};
 
 use super::run::{complaint, intake_complaint, signal_complaint};
+use super::service::Service;
 use super::{Complaint, Global, output, signals};
 
 /// Something that just failed or changed is not looked at again before.
 const SOON: Duration = Duration::from_secs(1);
 
 pub fn watch(config: &Config, global: &Global) -> Result<u8, Complaint> {
+    logging::start(config.log.format, global.quiet);
     let progress = Progress::new(if global.quiet {
         Show::Quiet
     } else {
@@ -27,7 +31,12 @@ pub fn watch(config: &Config, global: &Global) -> Result<u8, Complaint> {
         Duration::from_millis(config.intake.rescan_ms),
     );
     let (stop, stopper) = (pipeline.stop(), watch.stopper());
+    let service = Arc::new(Service::from_environment());
+    heartbeat::beat();
+    service.watch_over().map_err(signal_complaint)?;
+    let manager = Arc::clone(&service);
     signals::listen(move || {
+        manager.stopping();
         stop.ask();
         stopper.stop();
     })
@@ -35,10 +44,13 @@ pub fn watch(config: &Config, global: &Global) -> Result<u8, Complaint> {
     // At the first look work that a killed run left is taken up, too; later, what failed for want of infrastructure.
     let mut unfinished = true;
     let mut result = Ok(exit::OK);
-    progress.line(&format!("watching {}", config.inbox.display()));
+    let watching = format!("watching {}", config.inbox.display());
+    progress.line(&watching);
+    service.ready(&watching);
     watch.run(|wake| {
+        heartbeat::beat();
         if let Wake::EventsLost(error) = &wake {
-            progress.line(&format!("{error}; {}", error.hint()));
+            progress.warn(&format!("{error}; {}", error.hint()));
         }
         match look(&pipeline, &mut inbox, global, unfinished) {
             Ok((next, failed)) => {
@@ -71,6 +83,7 @@ fn look(
         .iter()
         .any(|seen| !matches!(seen, Seen::Waiting { .. }));
     if !news && !unfinished && !pipeline.has_requests() {
+        pipeline.refresh_metrics();
         return Ok((next, false));
     }
     let mut changed = Vec::new();

@@ -27,6 +27,8 @@ impl Default for Config {
             keys: Keys::default(),
             quarantine: Quarantine::default(),
             competitions: Competitions::default(),
+            log: Log::default(),
+            metrics: Metrics::default(),
             told: Told::default(),
         }
     }

@@ -8,7 +8,7 @@ pub const FILE: &str = "run_config.json";
 pub const SCHEMA_VERSION: &str = "prism_run_config.v1";
 
 /// Where things lie, how the inbox is watched and who is asked before a run: another machine has its own, and none of it changes a run.
-const LOCAL_SECTIONS: [&str; 8] = [
+const LOCAL_SECTIONS: [&str; 10] = [
     "inbox",
     "outbox",
     "intake",
@@ -17,6 +17,8 @@ const LOCAL_SECTIONS: [&str; 8] = [
     "quarantine",
     "competitions",
     "gate",
+    "log",
+    "metrics",
 ];
 const LOCAL_RUN_KEYS: [&str; 3] = ["python", "referee", "retry_after_s"];
 

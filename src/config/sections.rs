@@ -8,7 +8,24 @@ use serde::{Deserialize, Serialize};
 use crate::duplicates::DuplicatePolicy;
 use crate::families::pools::Pools;
 use crate::intake::Sentinel;
+use crate::logging::LogFormat;
 use crate::review::DistributedPolicy;
+
+/// What is said on stderr.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// `text`, for people, or `json`: one object a line.
+    pub format: LogFormat,
+}
+
+/// Figures for Prometheus.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Metrics {
+    /// File for the node exporter's textfile collector (`….prom`); absent: none is written.
+    pub textfile: Option<PathBuf>,
+}
 
 /// Who signs run folders.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -14,8 +14,10 @@ use notify::event::{AccessKind, AccessMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use super::error::IntakeError;
+use super::names::{self, NameKind};
 
-/// Events come in bursts; a look waits for a pause of this length...
+/// Events come in bursts: the first is looked at at once, since it may be a file that was renamed and is whole; after that
+/// a look waits for a pause of this length...
 const QUIET: Duration = Duration::from_millis(100);
 /// ...but not longer than this.
 const LONGEST_BURST: Duration = Duration::from_secs(1);
@@ -121,9 +123,12 @@ impl Watch {
                 Next::WaitForChange => self.poll,
                 Next::LookAgainIn(pause) => pause.clamp(SHORTEST_PAUSE, self.poll),
             };
+            let looked = Instant::now();
             wake = match self.hinted.recv_timeout(pause) {
                 Ok(()) => {
-                    self.wait_for_quiet();
+                    if looked.elapsed() < QUIET {
+                        self.wait_for_quiet();
+                    }
                     Wake::Change
                 }
                 Err(RecvTimeoutError::Timeout) if pause == self.poll => Wake::Poll,
@@ -197,7 +202,9 @@ fn subscribe(inbox: &Path, hints: SyncSender<()>) -> notify::Result<RecommendedW
 
 /// An event, or the loss of some, as a hint.
 fn forward(event: notify::Result<notify::Event>, hints: &SyncSender<()>) {
-    if event.map_or(true, |event| is_hint(&event.kind)) {
+    if event.map_or(true, |event| {
+        is_hint(&event.kind) && !is_of_drafts(&event.paths)
+    }) {
         // A full channel already holds the hint; a closed one means that nobody watches.
         let _ = hints.try_send(());
     }
@@ -211,15 +218,25 @@ fn is_hint(kind: &EventKind) -> bool {
     }
 }
 
+/// Whether only files that are still under way are concerned: their last rename is an event of its own.
+fn is_of_drafts(paths: &[PathBuf]) -> bool {
+    let is_draft = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        names::kind(&name) == NameKind::Temporary
+    };
+    !paths.is_empty() && paths.iter().all(is_draft)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
     use std::time::Duration;
 
     use notify::event::{AccessKind, AccessMode, CreateKind, Event, EventKind, Flag};
 
     use notify::Watcher;
 
-    use super::{IntakeError, Next, Wake, Watch, forward, is_hint};
+    use super::{IntakeError, Next, Wake, Watch, forward, is_hint, is_of_drafts};
 
     #[test]
     fn events_that_are_hints() {
@@ -274,6 +291,18 @@ mod tests {
             },
         );
         assert_eq!(wakes, ["Start", "Change"]);
+    }
+
+    #[test]
+    fn events_of_drafts_are_none() {
+        let of =
+            |names: &[&str]| is_of_drafts(&names.iter().map(PathBuf::from).collect::<Vec<_>>());
+        assert!(of(&["inbox/.a.zip.x1Y2z3"]));
+        assert!(of(&["inbox/a.zip.part", "inbox/.b"]));
+        // the rename of a draft, and what says nothing about names
+        assert!(!of(&["inbox/.a.zip.x1Y2z3", "inbox/a.zip"]));
+        assert!(!of(&["inbox/a.zip"]));
+        assert!(!of(&[]));
     }
 
     #[test]

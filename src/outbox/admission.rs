@@ -3,7 +3,7 @@
 
 use super::schema::Schema;
 use super::status::{self, Status};
-use super::{Outbox, OutboxError, atomic, seal};
+use super::{Outbox, OutboxError, atomic, seal, told};
 
 /// Makes the folder of a new submission with these files (name and content) and its status, which is sealed if it is a
 /// verdict already.
@@ -34,7 +34,9 @@ pub fn admit(outbox: &Outbox, status: &Status, files: &[(&str, &[u8])]) -> Resul
     }
     atomic::write_unseen(&path, &bytes)?;
     atomic::sync_folder(&draft)?;
-    atomic::publish(&draft, &folder)
+    atomic::publish(&draft, &folder)?;
+    told::tell(status);
+    Ok(())
 }
 
 /// As the folders of an outbox are, whatever the mask of the folder that it is drafted in.

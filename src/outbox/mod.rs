@@ -15,6 +15,7 @@ pub mod seal;
 pub mod secret;
 pub mod selection;
 pub mod status;
+pub mod told;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

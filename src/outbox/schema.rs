@@ -49,6 +49,7 @@ schemas! {
     ArchitectureGraph "architecture_graph" "architecture_graph.schema.json";
     Request "request" "request.schema.json";
     Queue "queue" "queue.schema.json";
+    DoctorReport "doctor_report" "doctor_report.schema.json";
     RunManifestV1 "prism_run_manifest.v1" "prism_run_manifest.v1.schema.json";
     V1Metrics "prism_v1_metrics.v1" "prism_v1_metrics.v1.schema.json";
     SubmissionMeta "submission_meta" "submission_meta.schema.json";

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::fault::{self, Step};
 use super::{Outbox, OutboxError, at};
+use crate::redacted::Secret;
 
 /// The key of one run: sha256 over the operator's secret, the submission's id and the number of the attempt (a published
 /// or observed schedule says nothing about the next).
@@ -19,7 +20,7 @@ pub fn run_key(
     let secret = operator_secret(outbox)?;
     let mut hash = Sha256::new();
     hash.update(b"prism-run-key\0");
-    hash.update(secret);
+    hash.update(secret.reveal());
     hash.update(submission_id.as_bytes());
     hash.update(attempt.to_le_bytes());
     Ok(hash.finalize().into())
@@ -29,20 +30,23 @@ pub fn run_key(
 pub fn order_key(outbox: &Outbox, submission_id: &str) -> Result<[u8; 32], OutboxError> {
     let mut hash = Sha256::new();
     hash.update(b"prism-order-key\0");
-    hash.update(operator_secret(outbox)?);
+    hash.update(operator_secret(outbox)?.reveal());
     hash.update(submission_id.as_bytes());
     Ok(hash.finalize().into())
 }
 
-fn operator_secret(outbox: &Outbox) -> Result<[u8; 32], OutboxError> {
+fn operator_secret(outbox: &Outbox) -> Result<Secret<[u8; 32]>, OutboxError> {
     let path = outbox.root.join(".secret");
     match fs::read(&path) {
-        Ok(bytes) => bytes
-            .try_into()
-            .map_err(|bytes: Vec<u8>| OutboxError::Unreadable {
-                path: path.clone(),
-                reason: format!("got {} bytes, expected 32", bytes.len()),
-            }),
+        Ok(bytes) => {
+            bytes
+                .try_into()
+                .map(Secret::new)
+                .map_err(|bytes: Vec<u8>| OutboxError::Unreadable {
+                    path: path.clone(),
+                    reason: format!("got {} bytes, expected 32", bytes.len()),
+                })
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let mut secret = [0; 32];
             let source = fs::File::open("/dev/urandom");
@@ -61,7 +65,7 @@ fn operator_secret(outbox: &Outbox) -> Result<[u8; 32], OutboxError> {
             fault::write(&mut file, &secret, &draft).map_err(at(&draft))?;
             super::atomic::sync_file(&draft)?;
             super::atomic::publish(&draft, &path)?;
-            Ok(secret)
+            Ok(Secret::new(secret))
         }
         Err(source) => Err(OutboxError::Io { path, source }),
     }

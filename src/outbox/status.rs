@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use super::schema::{self, Schema};
+use super::told::{self, Told};
 use super::{Outbox, OutboxError, atomic, seal};
 use crate::identity::Mode;
 
@@ -42,6 +43,23 @@ pub enum State {
     Held,
 }
 
+impl State {
+    /// As files have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Received => "received",
+            Self::Bundled => "bundled",
+            Self::Reviewed => "reviewed",
+            Self::Measuring => "measuring",
+            Self::Measured => "measured",
+            Self::Scored => "scored",
+            Self::Rejected => "rejected",
+            Self::Failed => "failed",
+            Self::Held => "held",
+        }
+    }
+}
+
 /// The submission's verdict: the second axis, beside the pipeline's own status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -50,6 +68,18 @@ pub enum Verdict {
     Rejected,
     Failed,
     Held,
+}
+
+impl Verdict {
+    /// As files have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Scored => "scored",
+            Self::Rejected => "rejected",
+            Self::Failed => "failed",
+            Self::Held => "held",
+        }
+    }
 }
 
 /// Why, and what its author or the operator can do.
@@ -215,6 +245,9 @@ pub struct Status {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pruned: Vec<String>,
     pub transitions: Vec<Transition>,
+    /// Which of them the log has.
+    #[serde(skip)]
+    pub told: Told,
 }
 
 impl Status {
@@ -248,6 +281,7 @@ impl Status {
                 at,
                 note: None,
             }],
+            told: Told::default(),
         }
     }
 
@@ -324,10 +358,13 @@ impl Status {
     /// Reads a `status.json`.
     pub fn read_file(path: &Path) -> Result<Self, OutboxError> {
         let value = schema::read(path, Schema::Status, MAX_STATUS_BYTES)?;
-        serde_json::from_value(value).map_err(|error| OutboxError::Unreadable {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        })
+        let mut status: Self =
+            serde_json::from_value(value).map_err(|error| OutboxError::Unreadable {
+                path: path.to_owned(),
+                reason: error.to_string(),
+            })?;
+        status.told = Told::of(status.transitions.len());
+        Ok(status)
     }
 
     /// Writes it, and the folder if need be. A verdict is written with the folder's seal, the status last.
@@ -343,7 +380,9 @@ impl Status {
             }
             _ => seal::lift(&folder)?,
         }
-        atomic::write_bytes_if_new(&path, &bytes)
+        atomic::write_bytes_if_new(&path, &bytes)?;
+        told::tell(self);
+        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-use super::architecture;
+use super::{architecture, turns};
 use crate::bundle::{self, Bundle, Kind};
 use crate::config::{Config, recorded};
 use crate::duplicates::{self, Duplicate, DuplicatePolicy};
@@ -257,6 +257,7 @@ pub fn reject_unread(
 
 /// The static review of a bundle, as the configuration wants it.
 pub fn review_of(config: &Config, bundle: &Bundle) -> Review {
+    let _turn = turns::take();
     let policy = review::Policy {
         distributed: config.distributed_policy(),
     };

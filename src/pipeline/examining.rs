@@ -14,7 +14,7 @@ use super::compare::{Corpus, Fault};
 use super::examine::{self, Comparison, Examined};
 use super::report::{Report, told};
 use super::stored::{self, Source};
-use super::{Pipeline, PipelineError, prune};
+use super::{Pipeline, PipelineError, heartbeat, prune};
 use crate::bundle::Kind;
 use crate::intake::{self, Arrival, Candidate, Reading};
 use crate::outbox::status::Status;
@@ -66,6 +66,7 @@ impl Pipeline<'_> {
         let seen = Mutex::default();
         let mut next = SystemTime::now();
         for some in sources.chunks(EXAMINED_AT_ONCE) {
+            heartbeat::beat();
             if self.stop.is_asked() {
                 report.stopped = true;
                 break;

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::heartbeat;
 use super::requests;
 use super::stop::Stop;
 use crate::config::Config;
@@ -102,6 +103,7 @@ impl<'a> Guard<'a> {
     ) -> Option<Interruption> {
         let mut looks = 0_u32;
         while !done.load(Ordering::SeqCst) {
+            heartbeat::beat();
             if let Some(interruption) = self.reason(heard, looks) {
                 // One that is stuck in the kernel is not waited for; the next run of prism looks for it.
                 referee.end();

@@ -91,6 +91,8 @@ impl Pipeline<'_> {
             let count = tried.len() + ready.len();
             let mut status = ready.swap_remove(0);
             tried.insert(status.submission_id.clone());
+            let id = status.submission_id.as_str();
+            let _span = tracing::info_span!("submission", submission_id = id).entered();
             let news = self.progress.run(&status.name, tried.len(), count);
             match measure::measure(self.config, &self.outbox, &mut status, news, &self.stop) {
                 Ok(()) => self.tell(&status),
@@ -109,6 +111,7 @@ impl Pipeline<'_> {
                 }
             }
             moved.push(status);
+            self.write_metrics();
             self.take_requests(moved, report);
         }
         Ok(())

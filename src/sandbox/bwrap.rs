@@ -41,25 +41,27 @@ pub(super) fn version() -> Result<String, SandboxError> {
         })
 }
 
+/// Arguments that build the smallest wall with every namespace, around `true`.
+pub const TRIAL: &[&str] = &[
+    "--unshare-all",
+    "--unshare-user",
+    "--ro-bind",
+    "/",
+    "/",
+    "true",
+];
+
 /// Whether bwrap is installed and may make the namespaces.
 pub(super) fn available() -> Result<(), SandboxError> {
     version()?;
-    let output = duct::cmd!(
-        "bwrap",
-        "--unshare-all",
-        "--unshare-user",
-        "--ro-bind",
-        "/",
-        "/",
-        "true"
-    )
-    .stderr_to_stdout()
-    .stdout_capture()
-    .unchecked()
-    .run()
-    .map_err(|error| SandboxError::Bwrap {
-        reason: error.to_string(),
-    })?;
+    let output = duct::cmd("bwrap", TRIAL)
+        .stderr_to_stdout()
+        .stdout_capture()
+        .unchecked()
+        .run()
+        .map_err(|error| SandboxError::Bwrap {
+            reason: error.to_string(),
+        })?;
     if output.status.success() {
         return Ok(());
     }

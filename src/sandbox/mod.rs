@@ -27,6 +27,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 pub use crate::config::Isolation;
+pub use bwrap::TRIAL as BWRAP_TRIAL;
 pub use container::is_pinned;
 pub use limits::Limits;
 pub use watchdog::Breach;

@@ -10,6 +10,7 @@ use ed25519_dalek::{SigningKey, VerifyingKey};
 
 use super::SigningError;
 use crate::digest::hex;
+use crate::redacted::Secret;
 
 const SIGNING_PREFIX: &str = "prism-signing-key-ed25519:";
 const PUBLIC_PREFIX: &str = "prism-public-key-ed25519:";
@@ -18,7 +19,7 @@ const MAX_KEY_FILE_BYTES: u64 = 1_024;
 
 /// The key that runs are signed with.
 pub struct Signer {
-    key: SigningKey,
+    key: Secret<SigningKey>,
 }
 
 impl fmt::Debug for Signer {
@@ -80,19 +81,19 @@ impl Signer {
     /// The key of that seed: 32 secret random bytes.
     pub fn from_seed(seed: [u8; 32]) -> Self {
         Self {
-            key: SigningKey::from_bytes(&seed),
+            key: Secret::new(SigningKey::from_bytes(&seed)),
         }
     }
 
     /// The half that everybody may know.
     pub fn public(&self) -> PublicKey {
         PublicKey {
-            key: self.key.verifying_key(),
+            key: self.key.reveal().verifying_key(),
         }
     }
 
     pub(super) fn key(&self) -> &SigningKey {
-        &self.key
+        self.key.reveal()
     }
 }
 
