@@ -12,6 +12,7 @@ mod examine;
 mod examining;
 mod guard;
 mod ledger;
+mod lineage;
 mod measure;
 mod measuring;
 mod preflight;

@@ -88,6 +88,8 @@ impl Training<'_> {
             }
         }
         let ours = Instant::now();
+        let probes_before = self.probes.len();
+        let mut rows = Vec::with_capacity(ranks);
         for (rank, batch) in batches.iter().enumerate() {
             if let Some(probe) = &probes[rank] {
                 let (scored, probed) = (&record.scored[rank], &record.probed[rank]);
@@ -115,6 +117,7 @@ impl Training<'_> {
             self.journal
                 .append(&row)
                 .map_err(Stop::io("the loss stream"))?;
+            rows.push(row);
         }
         self.referee_time += ours.elapsed();
         for (rank, probe) in probes.iter().enumerate() {
@@ -128,12 +131,13 @@ impl Training<'_> {
             if !self.started.running.pause() {
                 return Err(too_many_processes().into());
             }
-            first_batch(&batches[0], &record.scored[0])?;
+            self.first = first_batch(&batches[0], &record.scored[0])?;
             self.started.running.resume();
             record.paused = paused.elapsed();
         }
         // Before what was charged can be read: nothing of the batch is known that was not in its inputs.
         self.take_snapshot(index, record)?;
+        self.put_on_record(index, rows, probes_before)?;
         Ok(batches)
     }
 
@@ -170,7 +174,19 @@ impl Training<'_> {
         let deadline = Instant::now() + patience;
         for rank in 0..ranks {
             let left = deadline.saturating_duration_since(Instant::now());
-            match self.receive(rank, left, "training on a batch")? {
+            let mut frame = self.receive(rank, left, "training on a batch")?;
+            if let FromRunner::Checkpoint { step } = frame
+                && rank == 0
+                && step == index as u64 + 1
+                && self.expects_checkpoint(index + 1)
+            {
+                self.keep_checkpoint(index + 1)?;
+                let kept = self.started.connections[rank].send(&FromReferee::Kept { step });
+                kept.map_err(|stop| explain(stop, &self.started.running, "keeping a checkpoint"))?;
+                // Copying was not the submission's time.
+                frame = self.receive(rank, left, "training on a batch")?;
+            }
+            match frame {
                 FromRunner::Next { step, weights } if step == index as u64 => {
                     wanting += 1;
                     if rank == 0 {
