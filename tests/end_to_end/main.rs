@@ -6,6 +6,7 @@
 mod archives;
 mod audit;
 mod bad_input;
+mod checkpoints;
 mod cli;
 mod committed;
 mod competitions;

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+import tempfile
 import unittest
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -95,16 +98,23 @@ STEPS = 3
 
 
 def run(
-    hooks: dict[str, str], kind: str = "full", in_training: bool = False, model: str = MODEL
+    hooks: dict[str, str],
+    kind: str = "full",
+    in_training: bool = False,
+    model: str = MODEL,
+    lineage: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """A whole training over three batches: logits by step, the report, the log."""
+    """A whole training over three batches: logits by step, the report, the log, and what was left
+    at each checkpoint on the way. `lineage`: more of the plan; the batches begin where it resumes.
+    """
     text = "import torch\n" + "".join(hooks.values())
     role = "training" if in_training else "architecture"
     files = {"model.py": model + (text if not in_training else "")}
     if in_training:
         files["fit.py"] = text
     training = "fit.py" if in_training else "model.py"
-    plan = {"kind": kind, "attempt": 2, "hooks": dict.fromkeys(hooks, role)}
+    plan = {"kind": kind, "attempt": 2, "hooks": dict.fromkeys(hooks, role)} | (lineage or {})
+    begin = ((lineage or {}).get("resume") or {}).get("step", 0)
     with Run(files, "train", architecture="model.py", training=training, v1=plan) as process:
         (peer,) = process.peers
         opened = peer.receive()
@@ -113,11 +123,16 @@ def run(
         peer.attach(opened["batch_size"], SEQUENCE_LENGTH)
         rows = opened["batch_size"]
         batch = np.resize(BATCH, (rows, SEQUENCE_LENGTH))
-        logits = []
-        for step in range(STEPS):
+        logits, kept = [], []
+        for step in range(begin, STEPS):
             logits.append(peer.predict(batch))
             peer.reveal(batch, np.roll(batch, -1, axis=1), step, 100 * (step + 1))
             frame = peer.receive()
+            if frame["kind"] == "checkpoint":
+                told = json.loads((process.artifacts / "v1_checkpoint.json").read_text())
+                kept.append((frame["step"], told, files_below(process.artifacts / "checkpoints")))
+                peer.send("kept", step=frame["step"])
+                frame = peer.receive()
             if frame["kind"] != "next":
                 return {"failed": frame, "log": process.log()}
         peer.send("exhausted", reason="data_exhausted")
@@ -128,16 +143,17 @@ def run(
         peer.send("save", path="weights.safetensors")
         peer.expect("saved")
         report = json.loads((process.artifacts / "v1_report.json").read_text())
-        files = sorted(
-            str(path.relative_to(process.artifacts))
-            for path in process.artifacts.rglob("*")
-            if path.is_file()
-        )
+        files = files_below(process.artifacts)
         assert process.end() == 0, process.log()
         return {
             "opened": opened, "logits": [*logits, final], "report": report, "files": files,
-            "log": process.log(),
+            "log": process.log(), "kept": kept,
         }  # fmt: skip
+
+
+def files_below(folder: Path) -> list[str]:
+    """Paths of all files, relative."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
 class Plain(unittest.TestCase):
@@ -186,6 +202,47 @@ class Plain(unittest.TestCase):
         self.assertIn("recipe 0.01", got["log"])
         self.assertIn("checkpoints/test/attempt-2/current/model.pt", got["files"])
         np.testing.assert_allclose(got["logits"][0], self.plain["logits"][0] + 1.0, rtol=1e-6)
+
+    def test_checkpoints_on_the_way_and_a_run_that_goes_on_from_one(self) -> None:
+        folder = Path(tempfile.mkdtemp(prefix="resume-test-"))
+        self.addCleanup(shutil.rmtree, folder)
+        # the folder is empty at each call: the name would be taken
+        save = """
+def save_checkpoint(model, checkpoint_dir, ctx):
+    (checkpoint_dir / "deep").mkdir()
+    torch.save(model.state_dict(), checkpoint_dir / "deep" / "model.pt")
+    torch.save(model.state_dict(), "FOLDER/model.pt")
+    return "deep/model.pt"
+""".replace("FOLDER", str(folder))
+        load = """
+def load_checkpoint(model, checkpoint_dir, ctx):
+    assert ctx.is_resume and ctx.resume_checkpoint_dir == checkpoint_dir
+    assert ctx.checkpoint_metadata["checkpoint_workspace"]["resume"]["metadata"] == {"a": 1}
+    model.load_state_dict(torch.load(checkpoint_dir / "model.pt"))
+    return RETURN
+"""
+        hooks = {"save_checkpoint": save, "load_checkpoint": load.replace("RETURN", "{'b': 2}")}
+        whole = run(hooks, lineage={"checkpoint_steps": 2, "resume": None})
+        self.assertNotIn("failed", whole, whole)
+        ((step, told, files),) = whole["kept"]
+        self.assertEqual((step, told), (2, {"path": "deep/model.pt"}))
+        self.assertEqual(files, ["test/attempt-2/current/deep/model.pt"])
+        self.assertEqual(whole["report"]["calls"], {"save_checkpoint": 2})
+        # what lies in the folder now is the model after the last batch
+        resume = {"path": str(folder), "checkpoint_path": "model.pt", "metadata": {"a": 1},
+                  "attempt": 1, "step": 2}  # fmt: skip
+        resumed = run(hooks, lineage={"checkpoint_steps": 2, "resume": resume})
+        self.assertNotIn("failed", resumed, resumed)
+        np.testing.assert_array_equal(resumed["logits"][0], whole["logits"][-1])
+        self.assertEqual(resumed["report"]["calls"], {"load_checkpoint": 1, "save_checkpoint": 1})
+        self.assertEqual(resumed["kept"], [])
+        for value, message in [("{'a': model}", "must return None or JSON"), ("'x' * 70_000", "65536")]:
+            failed = run(
+                hooks | {"load_checkpoint": load.replace("RETURN", value)},
+                lineage={"checkpoint_steps": 2, "resume": resume},
+            )["failed"]
+            self.assertEqual((failed["kind"], failed["stage"]), ("failed", "train"))
+            self.assertIn(message, failed["message"])
 
     def test_an_architecture_alone_is_trained_by_the_reference_recipe(self) -> None:
         got = run(HOOKS, kind="architecture_only")
@@ -269,9 +326,13 @@ class Refusals(unittest.TestCase):
                 submission({}, value).recipe()
 
     def test_what_save_checkpoint_may_return(self) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+
         def saved(value: object) -> dict[str, Any] | None:
             hooks = {"save_checkpoint": lambda model, checkpoint_dir, ctx: value}
             held = submission(hooks, {})
+            held.ctx = replace(held.ctx, checkpoint_dir=Path(self.folder.name))
             return v1_checkpoint.save(held.hook("save_checkpoint"), nn.Linear(1, 1), held)
 
         self.assertIsNone(v1_checkpoint.save(None, nn.Linear(1, 1), submission({}, {})))
