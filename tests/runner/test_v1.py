@@ -7,19 +7,27 @@ import shutil
 import sys
 import tempfile
 import unittest
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
+import torch
 from fake_referee import RUNNER, SEQUENCE_LENGTH, VOCAB_SIZE, Run
 from torch import nn
+from torch.nn import functional
 
 sys.path.insert(0, str(RUNNER.parent))
 
-from prism_challenge.evaluator.interface import PrismContext, TrainingRecipe  # noqa: E402
-from prism_runner import project, v1_checkpoint  # noqa: E402
+from prism_challenge.evaluator.interface import (  # noqa: E402
+    PrismBatch,
+    PrismContext,
+    TrainingRecipe,
+)
+from prism_runner import project, v1_checkpoint, v1_loop  # noqa: E402
 from prism_runner.v1_submission import Submission  # noqa: E402
 
 MODEL = """
@@ -173,14 +181,16 @@ class Plain(unittest.TestCase):
 
     def test_every_hook_alone(self) -> None:
         # in turn in the architecture's file and in the training's
-        for number, (name, text) in enumerate(HOOKS.items()):
+        alone = {**HOOKS, "save_checkpoint": SAVE.replace("{RETURN}", "None")}
+        for number, (name, text) in enumerate(alone.items()):
             with self.subTest(name):
                 got = run({name: text}, in_training=number % 2 == 1)
                 self.assertNotIn("failed", got, got)
                 # predictions and the default loss go through an inference hook; the report is
                 # written before the last prediction
                 expected = {"inference_logits": 2 * STEPS, "infer": 2 * STEPS,
-                            "configure_optimizer": 1, "load_checkpoint": None}  # fmt: skip
+                            "configure_optimizer": 1, "load_checkpoint": None,
+                            "save_checkpoint": 1}  # fmt: skip
                 self.assertEqual(got["report"]["calls"].get(name), expected.get(name, STEPS))
                 shift = {"inference_logits": 1.0, "infer": 2.0}.get(name, 0.0)
                 np.testing.assert_allclose(
@@ -271,6 +281,64 @@ def load_checkpoint(model, checkpoint_dir, ctx):
         np.testing.assert_allclose(got["logits"][0], got["logits"][-1], rtol=1e-3, atol=1e-3)
 
 
+class Combinations(unittest.TestCase):
+    def test_every_set_of_hooks_follows_the_precedence(self) -> None:
+        def loss(model: nn.Module, batch: PrismBatch, _ctx: PrismContext) -> torch.Tensor:
+            logits = model(batch.tokens)
+            return functional.cross_entropy(logits.flatten(0, 1), batch.targets.flatten())
+
+        def step(
+            model: nn.Module, batch: PrismBatch, optimizer: torch.optim.Optimizer, ctx: PrismContext
+        ) -> torch.Tensor:
+            optimizer.zero_grad()
+            value = loss(model, batch, ctx)
+            value.backward()
+            optimizer.step()
+            return value
+
+        functions: dict[str, Any] = {
+            "configure_optimizer": lambda model, recipe, ctx: torch.optim.SGD(model.parameters(), 0.5),
+            "inference_logits": lambda model, batch, ctx: model(batch.tokens) + 1.0,
+            "infer": lambda model, batch, ctx: model(batch.tokens) + 2.0,
+            "compute_loss": loss,
+            "train_step": step,
+        }
+        tokens = torch.arange(8).view(2, 4)
+        batch = PrismBatch(tokens, tokens.roll(-1, 1), {"step": 0})
+        sets = [
+            set(names)
+            for size in range(len(functions) + 1)
+            for names in combinations(functions, size)
+        ]
+        self.assertEqual(len(sets), 32)
+        for names in sets:
+            with self.subTest(sorted(names)):
+                held = submission(
+                    {name: functions[name] for name in names},
+                    {"learning_rate": 1.0},
+                    lambda ctx: nn.Embedding(8, 8),
+                )
+                predictor = held(held.ctx)
+                loop = v1_loop.Loop(held, predictor, held.recipe(), predictor.model)
+                before = predictor.model.weight.detach().clone()
+                loop.step(batch)
+                expected = {"configure_optimizer": 1} if "configure_optimizer" in names else {}
+                inference = next((n for n in ("inference_logits", "infer") if n in names), None)
+                if "train_step" in names:
+                    expected["train_step"] = 1
+                elif "compute_loss" in names:
+                    expected["compute_loss"] = 1
+                elif inference is not None:
+                    expected[inference] = 1
+                self.assertEqual(dict(held.calls), expected)
+                self.assertFalse(torch.equal(predictor.model.weight, before))
+                rate = None if "configure_optimizer" in names else 3e-4
+                self.assertEqual(loop.learning_rate, rate)
+                shift = {"inference_logits": 1.0, "infer": 2.0, None: 0.0}[inference]
+                plain = predictor.model(tokens)
+                torch.testing.assert_close(predictor(tokens), plain + shift)
+
+
 class Distributed(unittest.TestCase):
     def test_two_ranks_share_their_gradients(self) -> None:
         plan = {"kind": "full", "attempt": 1, "hooks": {"infer": "architecture"}}
@@ -358,12 +426,16 @@ class Refusals(unittest.TestCase):
                 saved(value)
 
 
-def submission(hooks: dict[str, Any], recipe: object) -> Submission:
+def submission(
+    hooks: dict[str, Any],
+    recipe: object,
+    build_model: Callable[[PrismContext], nn.Module] = lambda ctx: nn.Linear(1, 1),
+) -> Submission:
     """A submission of these functions, in this process."""
     module = ModuleType("model")
     vars(module).update(hooks, get_recipe=lambda ctx: recipe)
     plan = {"kind": "full", "attempt": 1, "hooks": dict.fromkeys(hooks, "architecture")}
-    build = project.SeededBuild(lambda ctx: nn.Linear(1, 1), 1)
+    build = project.SeededBuild(build_model, 1)
     return Submission(plan, {"architecture": module}, build, PrismContext())
 
 
