@@ -6,6 +6,7 @@
 
 mod ast_digest;
 mod authored;
+mod bare;
 mod builtins;
 mod bundle;
 mod canonical_graph;
@@ -55,6 +56,7 @@ use serde::Serialize;
 
 use crate::bundle::ContractVersion;
 
+pub use bare::{BareSource, bare_sources};
 pub use catalogue::{RULES, Rule, Severity};
 pub use distributed::{DistributedPolicy, DistributedReport};
 pub use finding::Finding;
@@ -198,25 +200,6 @@ fn examine(files: &BTreeMap<String, Vec<u8>>, contract: Option<(&Roles<'_>, Poli
         hooks: inspection.hooks,
         fingerprints: inspection.fingerprints,
     }
-}
-
-/// The canonical digest of every Python file that can be read and parsed, by path: what [`FileReport::ast_sha256`] says.
-pub fn ast_digests(files: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, String> {
-    let digests = || {
-        files
-            .iter()
-            .filter(|(path, _)| path.ends_with(".py"))
-            .filter_map(|(path, bytes)| {
-                let file = read(path, bytes).ok()?;
-                ScopeTable::build(&file.module.body)
-                    .too_deep
-                    .is_none()
-                    .then(|| (path.clone(), ast_digest::ast_digest(&file.module.body)))
-            })
-            .collect()
-    };
-    on_deep_stack(|| catch_unwind(AssertUnwindSafe(digests)).unwrap_or_default())
-        .unwrap_or_default()
 }
 
 /// The hooks alone, of a submission that was reviewed before; none if it cannot be read.

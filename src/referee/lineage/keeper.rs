@@ -12,8 +12,8 @@ use crate::outbox::atomic;
 use crate::outbox::fault::{self, Step};
 use crate::outbox::status::rfc3339;
 use crate::referee::checkpoint;
-use crate::referee::connection::Stop;
 use crate::referee::measured::Fault;
+use crate::referee::stop::Stop;
 use crate::referee::v1_outcome;
 
 /// The lineage of a run that is under way.

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::digest::{file_digest, hex};
 use crate::outbox::fault::{self, Step};
 use crate::referee::checkpoint::Checkpoint;
-use crate::referee::connection::Stop;
+use crate::referee::stop::Stop;
 use crate::referee::v1_outcome::refused;
 use crate::signing::digest_list::Entry;
 

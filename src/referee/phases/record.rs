@@ -4,12 +4,13 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::dataset::stream::{Batch, Lanes, TokenStream};
-use crate::referee::connection::Stop;
 use crate::referee::lineage::StepLine;
 use crate::referee::loss::{WORST_CASE_FACTOR, row_q32, uniform_nats};
 use crate::referee::reference::Reference;
 use crate::referee::shm::Geometry;
 use crate::referee::step::{self, BatchCharge, Prediction};
+use crate::referee::stop::Stop;
+use crate::referee::surprise::{Surprise, gap_nats};
 use crate::score::stream_rows::OnlineRow;
 
 /// Fixed point of losses on record: parts of a nat.
@@ -32,6 +33,8 @@ pub struct Record<'a> {
     pub probed: Vec<Prediction>,
     /// The reference predictor's losses on the last batch, position by position.
     pub reference_nats: Vec<f64>,
+    /// Each rank's steps that cost far less than those before them.
+    pub surprises: Vec<Surprise>,
     /// Nats per token of each rank's last step.
     pub last_rate: Vec<f64>,
     pub bytes: u64,
@@ -49,6 +52,7 @@ impl<'a> Record<'a> {
             scored: (0..ranks).map(|_| Prediction::default()).collect(),
             probed: (0..ranks).map(|_| Prediction::default()).collect(),
             reference_nats: Vec::new(),
+            surprises: (0..ranks).map(|_| Surprise::default()).collect(),
             last_rate: vec![0.0; ranks],
             bytes: 0,
             nats: 0.0,
@@ -113,6 +117,8 @@ impl<'a> Record<'a> {
                         "step {index} on record is of another text"
                     )));
                 }
+                // What it says was asked and answered when the step was put on record.
+                self.surprises[rank].sees(gap_nats(row));
                 let nats = row.nats_q32 as f64 / Q32;
                 if row.tokens > 0 {
                     self.last_rate[rank] = nats / f64::from(row.tokens);

@@ -21,7 +21,7 @@ use crate::digest::hex;
 use crate::referee::blind::BlindWatch;
 use crate::referee::causality::Schedule;
 use crate::referee::committed::Answers;
-use crate::referee::connection::{Connection, Stop};
+use crate::referee::connection::Connection;
 use crate::referee::handshake::Started;
 use crate::referee::head_start::FirstBatch;
 use crate::referee::journal::Journal;
@@ -29,6 +29,7 @@ use crate::referee::lineage::{self, Begun, Keeper, KeptCheckpoint, LineagePlan, 
 use crate::referee::loss::PlainLoss;
 use crate::referee::measured::{CheckResult, Environment};
 use crate::referee::past::Past;
+use crate::referee::stop::Stop;
 use crate::referee::transport::Transport;
 use crate::sandbox::Running;
 

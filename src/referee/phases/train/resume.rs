@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use super::{Clock, Training, WALL_CLOCK};
 use crate::dataset::stream::{Batch, Lanes};
-use crate::referee::connection::Stop;
 use crate::referee::lineage::{Line, PastRecord, SnapshotLine, StepLine};
 use crate::referee::past::Past;
 use crate::referee::phases::record::{Record, own_lanes};
 use crate::referee::phases::too_many_processes;
 use crate::referee::shm::Geometry;
+use crate::referee::stop::Stop;
 use crate::score::stream_rows::OnlineRow;
 
 /// Where a run that goes on stands.
