@@ -246,7 +246,7 @@ def load_checkpoint(model, checkpoint_dir, ctx):
         np.testing.assert_array_equal(resumed["logits"][0], whole["logits"][-1])
         self.assertEqual(resumed["report"]["calls"], {"load_checkpoint": 1, "save_checkpoint": 1})
         self.assertEqual(resumed["kept"], [])
-        for value, message in [("{'a': model}", "must return None or JSON"), ("'x' * 70_000", "65536")]:
+        for value, message in [("{'a': model}", "must return None or JSON"), ("'x' * 20_000", "16384")]:
             failed = run(
                 hooks | {"load_checkpoint": load.replace("RETURN", value)},
                 lineage={"checkpoint_steps": 2, "resume": resume},
@@ -416,7 +416,7 @@ class Refusals(unittest.TestCase):
             ({"path": "a", "metadata": []}, TypeError, "metadata a dict"),
             ({"path": "a", "metadata": {"a": Path()}}, TypeError, "not JSON serializable"),
             ({"path": "a", "metadata": {"a": float("inf")}}, ValueError, "not JSON compliant"),
-            ({"path": "a", "metadata": {"a": "x" * 70_000}}, ValueError, "65536 bytes"),
+            ({"path": "a", "metadata": {"a": "x" * 20_000}}, ValueError, "16384 bytes"),
             *(
                 (path, ValueError, "got the path")
                 for path in ("/etc/passwd", "../a", "a/../b", "", ".", "a//b", "a\\b", "C:a", "a/")

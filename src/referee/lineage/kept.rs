@@ -141,3 +141,43 @@ fn copy_file(source: File, to: &Path, max_bytes: u64) -> Result<(u64, String), S
         .map_err(ours)?;
     Ok((bytes, hex(&hash.finalize())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule_of(result: Result<Vec<Entry>, Stop>) -> String {
+        match result {
+            Err(Stop::Fault(fault)) => fault.rule_id,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn regular_files_are_copied_with_their_digests() {
+        let root = tempfile::tempdir().unwrap();
+        let (from, to) = (root.path().join("current"), root.path().join("copy"));
+        fs::create_dir_all(from.join("deep")).unwrap();
+        fs::write(from.join("deep/a.pt"), "1234").unwrap();
+        fs::write(from.join("b.pt"), "").unwrap();
+        let files = copy_out(&from, &to, 4).unwrap();
+        let entry = |path, content: &[u8]| crate::signing::digest_list::entry_of(path, content);
+        assert_eq!(files, [entry("b.pt", b""), entry("deep/a.pt", b"1234")]);
+        assert_eq!(fs::read(to.join("deep/a.pt")).unwrap(), b"1234");
+        fs::remove_dir_all(&to).unwrap();
+        assert_eq!(rule_of(copy_out(&from, &to, 3)), "prism:checkpoint");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_the_submission_s_affair_and_what_cannot_be_written_is_ours() {
+        let root = tempfile::tempdir().unwrap();
+        let (from, to) = (root.path().join("current"), root.path().join("copy"));
+        fs::create_dir(&from).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", from.join("a.pt")).unwrap();
+        assert_eq!(rule_of(copy_out(&from, &to, 99)), "prism:checkpoint");
+        assert!(matches!(
+            copy_out(&from, &to, 99),
+            Err(Stop::Infrastructure { .. })
+        ));
+    }
+}

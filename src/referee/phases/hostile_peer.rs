@@ -271,6 +271,10 @@ fn whatever_a_peer_does_in_place_of_a_frame_is_its_own_fault() {
             "prism:protocol",
         ),
         (
+            Trick::Say(json!({"kind": "checkpoint", "step": 1})),
+            "prism:protocol",
+        ),
+        (
             Trick::Say(json!({"kind": "next", "step": 1_000})),
             "prism:protocol",
         ),

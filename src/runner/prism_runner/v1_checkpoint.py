@@ -18,7 +18,7 @@ from torch import nn
 
 from .v1_submission import Submission
 
-MAX_RETURN_BYTES = 65_536
+MAX_RETURN_BYTES = 16_384
 
 
 def folder(submission_id: str, attempt: int) -> str:

@@ -145,8 +145,8 @@ impl Training<'_> {
         })))
     }
 
-    /// Copies a checkpoint out of the sandbox, where one is due: the model after `steps` batches.
-    pub(super) fn keep_checkpoint(&mut self, steps: usize) -> Result<(), Stop> {
+    /// Copies a checkpoint out of the sandbox, where one is due: the model after `steps` batches. The time that it took.
+    pub(super) fn keep_checkpoint(&mut self, steps: usize) -> Result<Duration, Stop> {
         let spent = self.clock.spent();
         let paused = Instant::now();
         if !self.started.running.pause() {
@@ -156,8 +156,9 @@ impl Training<'_> {
             keeper.keep(steps, spent, self.referee_time)?;
         }
         self.started.running.resume();
-        self.clock.pause(paused.elapsed());
-        Ok(())
+        let took = paused.elapsed();
+        self.clock.pause(took);
+        Ok(took)
     }
 
     /// Whether rank 0 may tell of a checkpoint now, after `steps` batches.

@@ -205,7 +205,7 @@ impl Training<'_> {
     pub(super) fn next(&mut self, index: usize, patience: Duration) -> Result<bool, Stop> {
         let mut wanting = 0;
         let ranks = self.started.connections.len();
-        let deadline = Instant::now() + patience;
+        let mut deadline = Instant::now() + patience;
         for rank in 0..ranks {
             let left = deadline.saturating_duration_since(Instant::now());
             let mut frame = self.receive(rank, left, "training on a batch")?;
@@ -214,10 +214,11 @@ impl Training<'_> {
                 && step == index as u64 + 1
                 && self.expects_checkpoint(index + 1)
             {
-                self.keep_checkpoint(index + 1)?;
+                // Copying is not the submission's time.
+                deadline += self.keep_checkpoint(index + 1)?;
                 let kept = self.started.connections[rank].send(&FromReferee::Kept { step });
                 kept.map_err(|stop| explain(stop, &self.started.running, "keeping a checkpoint"))?;
-                // Copying was not the submission's time.
+                let left = deadline.saturating_duration_since(Instant::now());
                 frame = self.receive(rank, left, "training on a batch")?;
             }
             match frame {
