@@ -165,6 +165,14 @@ fn a_run_that_is_killed_goes_on_where_its_record_ends() {
             .arg(&disturbed.folder),
     );
     assert_eq!(audit.code, Some(0), "{audit:?}");
+    // Nothing is executed: an execution without an interruption is another run.
+    let again = crate::contest::finish(
+        contest
+            .prism(&["audit", "--reexecute", "--format", "json"])
+            .arg(&disturbed.folder),
+    );
+    let said = again.stdout.contains("the run was resumed from a checkpoint");
+    assert!(said, "{again:?}");
 }
 
 /// The checkpoint that the run went on from and the last one are both there.
