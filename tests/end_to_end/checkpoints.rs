@@ -171,7 +171,9 @@ fn a_run_that_is_killed_goes_on_where_its_record_ends() {
             .prism(&["audit", "--reexecute", "--format", "json"])
             .arg(&disturbed.folder),
     );
-    let said = again.stdout.contains("the run was resumed from a checkpoint");
+    let said = again
+        .stdout
+        .contains("the run was resumed from a checkpoint");
     assert!(said, "{again:?}");
 }
 
