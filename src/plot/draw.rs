@@ -105,6 +105,8 @@ where
     X::CoordDescType: Ranged<ValueType = f64> + ValueFormatter<f64>,
 {
     let font = |size: u32| (FAMILY, size * zoom).into_font();
+    // Curves that lie close together: no label twice.
+    let decimals = if y.1 - y.0 < 0.8 { 2 } else { 1 };
     let mut builder = ChartBuilder::on(area);
     if !axes.title.is_empty() {
         builder.caption(&axes.title, font(17));
@@ -127,7 +129,7 @@ where
         .x_desc("text predicted so far, bytes")
         .y_desc("bits per byte")
         .x_label_formatter(&|bytes| x_label(*bytes))
-        .y_label_formatter(&|bpb| format!("{bpb:.1}"))
+        .y_label_formatter(&|bpb| format!("{bpb:.decimals$}"))
         .draw()
         .map_err(broken)?;
     let left_x = chart.plotting_area().get_x_range().start;
