@@ -30,7 +30,7 @@ test: build
 
 # Every fault (kill, power failure, no space, device error, full disk) at every step by which prism changes the disk or starts a run.
 crash-test: build
-    CRASH_TEST=whole cargo test --locked --test end_to_end crash::
+    CRASH_TEST=whole cargo test --locked --test end_to_end -- crash:: checkpoints::
 
 # Random arrivals, kills and faults for some seconds, then the proof of the invariants ([SECONDS] --seed N --no-measuring).
 soak *arguments: build

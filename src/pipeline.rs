@@ -16,6 +16,7 @@ mod gating;
 mod guard;
 pub mod heartbeat;
 mod ledger;
+mod lineage;
 mod measure;
 mod measuring;
 mod metered;

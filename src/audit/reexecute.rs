@@ -41,6 +41,16 @@ fn attempt(path: &Path, config: &Config, progress: &Progress) -> Result<Reexecut
     if !recorded.is_final() || recorded.attempts == 0 {
         return Err("the run was never executed to its end".to_owned());
     }
+    let resumes = documents
+        .manifest
+        .as_ref()
+        .and_then(|manifest| manifest["referee"]["resumes"].as_array());
+    if resumes.is_some_and(|resumes| !resumes.is_empty()) {
+        return Err(
+            "the run was resumed from a checkpoint: an execution without that is another run"
+                .to_owned(),
+        );
+    }
     let settings = documents
         .run_config
         .ok_or("the settings of the run are not recorded")?;

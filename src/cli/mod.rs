@@ -219,7 +219,7 @@ impl Complaint {
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let format = arguments.global.format;
-    let armed = fault::arm().map_err(|problem| {
+    let armed = fault::arm(fault::VARIABLE).map_err(|problem| {
         let hint = "it is for the tests of prism itself: see docs/operation.md";
         Complaint::new(exit::CONFIGURATION, problem, hint)
     });

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use prism::config::Config;
 use prism::exit;
-use prism::plot::{self, Scale};
+use prism::plot::{self, Panel, Scale};
 use prism::probe::report::ProbeReport;
 use prism::probe::{self, ProbeError};
 use prism::progress::{Progress, Show};
@@ -53,7 +53,7 @@ pub fn probe(config: &Config, global: &Global, arguments: &Arguments) -> Result<
     let probed = probe::probe(config, &arguments.zip, arguments.bytes, &folder, &progress)
         .map_err(complaint)?;
     if let Some(target) = &arguments.plot {
-        draw(&probed.folders, target)?;
+        draw(&probed.panels(), target)?;
     }
     match global.format {
         Format::Json => output::json(&probed.report)?,
@@ -62,11 +62,11 @@ pub fn probe(config: &Config, global: &Global, arguments: &Arguments) -> Result<
     Ok(exit::OK)
 }
 
-fn draw(folders: &[PathBuf], target: &Path) -> Result<(), Complaint> {
-    if folders.is_empty() {
+fn draw(panels: &[Panel], target: &Path) -> Result<(), Complaint> {
+    if panels.is_empty() {
         return Ok(());
     }
-    plot::plot(folders, target, Scale::Log)
+    plot::panels(panels, target, Scale::Log)
         .map(|_| ())
         .map_err(|error| Complaint::new(exit::INFRASTRUCTURE, &error, error.hint()))
 }

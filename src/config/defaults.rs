@@ -117,6 +117,7 @@ impl Default for Run {
             predict_s: 120,
             evaluate_s: 600,
             max_attempts: 3,
+            checkpoint_steps: 1_000,
             retry_after_s: 60,
         }
     }

@@ -18,7 +18,7 @@ pub(super) fn overlay(
         let Some(rest) = name.strip_prefix("PRISM_") else {
             continue;
         };
-        if rest == "CONFIG" || name == fault::VARIABLE {
+        if rest == "CONFIG" || [fault::VARIABLE, fault::REFEREE_VARIABLE].contains(&name.as_str()) {
             continue;
         }
         let invalid = |reason: &str| ConfigError::Environment {

@@ -252,6 +252,9 @@ pub struct Run {
     pub evaluate_s: u64,
     /// Infrastructure failures before a submission ends as failed.
     pub max_attempts: u32,
+    /// Batches between two checkpoints of a submission of the first contract that saves and loads them: what a later
+    /// attempt goes on from; 0: none but that of the end, and every attempt begins at the beginning.
+    pub checkpoint_steps: u32,
     /// Wait before it is tried again, in seconds; doubled after each further failure, at most an hour; 0: none.
     pub retry_after_s: u64,
 }

@@ -92,6 +92,16 @@ pub fn publish(from: &Path, to: &Path) -> Result<(), OutboxError> {
     sync_folder(to.parent().unwrap_or(Path::new(".")))
 }
 
+/// Gives a finished file of ours a second, public name.
+pub fn link(from: &Path, to: &Path) -> Result<(), OutboxError> {
+    remove_file(to)?;
+    fault::step(Step::Create, to).map_err(at(to))?;
+    fs::hard_link(from, to).map_err(at(to))?;
+    power::created(to);
+    power::synced(to);
+    sync_folder(to.parent().unwrap_or(Path::new(".")))
+}
+
 /// What was written to a file is on the disk, not only with the kernel.
 pub fn sync_file(path: &Path) -> Result<(), OutboxError> {
     fault::step(Step::Sync, path).map_err(at(path))?;

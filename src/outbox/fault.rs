@@ -15,6 +15,9 @@ use super::power;
 /// `KIND:N`, as in `kill:17`: what happens at the N-th step, counted from 1.
 pub const VARIABLE: &str = "PRISM_TEST_FAULT";
 
+/// The same for the referee's own steps.
+pub const REFEREE_VARIABLE: &str = "PRISM_TEST_REFEREE_FAULT";
+
 /// A step that can fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
@@ -52,20 +55,20 @@ struct Plan {
 static PLAN: OnceLock<Plan> = OnceLock::new();
 static STEPS: AtomicU64 = AtomicU64::new(0);
 
-/// Arms the fault that the environment asks for, if any.
+/// Arms the fault that the environment asks for in `variable`, if any.
 ///
 /// # Errors
 /// What is wrong with the variable.
-pub fn arm() -> Result<(), String> {
-    let Some(text) = std::env::var_os(VARIABLE) else {
+pub fn arm(variable: &str) -> Result<(), String> {
+    let Some(text) = std::env::var_os(variable) else {
         return Ok(());
     };
     if !cfg!(debug_assertions) {
-        return Err(format!("{VARIABLE}: this build has no faults"));
+        return Err(format!("{variable}: this build has no faults"));
     }
     let plan = text.to_str().and_then(parse);
     let plan = plan.ok_or_else(|| {
-        format!("{VARIABLE}={text:?}: expected kill:N, power:N, enospc:N, eio:N or full:N")
+        format!("{variable}={text:?}: expected kill:N, power:N, enospc:N, eio:N or full:N")
     })?;
     if plan.kind == Kind::Power {
         power::arm();

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use super::examine::ARCHIVE;
 use super::guard::{Guard, Interruption};
 use super::stop::Stop;
-use super::{competitions, preflight, publish, queue, seeds};
+use super::{competitions, lineage, preflight, publish, queue, seeds};
 use crate::bundle::{self, Bundle, ContractVersion, Kind};
 use crate::config::{Config, Order, Target};
 use crate::digest;
@@ -67,6 +67,9 @@ pub fn measure(
         after(config, outbox, status, failure)?;
     }
     atomic::remove_folder(&work)?;
+    if status.verdict.is_some() {
+        lineage::forget(outbox, &status.submission_id)?;
+    }
     result
 }
 
@@ -110,6 +113,8 @@ fn give_up(outbox: &Outbox, status: &mut Status, last: &MeasureFailure) -> Resul
         status.counted_attempts(),
         reason.message
     );
+    // `prism retry` begins at the beginning.
+    lineage::forget(outbox, &status.submission_id)?;
     // A run that ended between the two wrote one.
     let folder = outbox.submission(&status.submission_id);
     atomic::remove_file(&folder.join(publish::MANIFEST))?;
@@ -149,7 +154,7 @@ fn reason(failure: &MeasureFailure) -> Reason {
         MeasureFailure::Outbox(error) => (error.to_string(), error.hint().to_owned()),
         MeasureFailure::Ended(why) => (
             (*why).to_owned(),
-            "it is measured again, from the beginning, when prism runs again".to_owned(),
+            "it is measured again when prism runs again".to_owned(),
         ),
     };
     Reason {
@@ -194,6 +199,7 @@ fn attempt(
         atomic::remove_folder(work)?;
         prepare(config, outbox, status, &bundle, work)?
     };
+    let plan = lineage::join(plan, config, outbox, status)?;
     let measured = run_referee(config, &plan, news, &guard)?;
     publish::publish(outbox, status, &bundle, &plan, &measured, config, &seeds)?;
     Ok(())
@@ -303,6 +309,7 @@ pub(super) fn prepare(
         architecture: bundle.architecture.clone(),
         training: bundle.training.clone(),
         v1: v1_plan(bundle, status.attempts),
+        lineage: None,
         sources: bare.into_iter().map(planned).collect(),
         tokenizer: bundle.tokenizer.clone(),
         prism,

@@ -398,6 +398,7 @@ fn manifest(
             "threads": config.run.threads,
             "transport": measured.transport,
             "seconds": measured.seconds,
+            "resumes": measured.resumes,
             "started_at": measured.started_at,
             "ended_at": measured.ended_at,
         },

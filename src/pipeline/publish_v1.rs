@@ -54,10 +54,28 @@ pub fn publish(
         .iter()
         .map(|hook| hook_evidence(bundle, hook))
         .collect();
-    let checkpoints = match &outcome.checkpoint {
-        Some(checkpoint) => vec![publish_checkpoint(folder, checkpoint, outcome, &facts)?],
-        None => Vec::new(),
-    };
+    let mut checkpoints = Vec::new();
+    checkpoints.extend(publish_resumed(folder, outcome, &facts)?);
+    if let Some(checkpoint) = &outcome.checkpoint {
+        let artifacts = facts
+            .plan
+            .folder
+            .join(Phase::Train.name())
+            .join("artifacts");
+        let left = Left {
+            checkpoint,
+            attempt: facts.plan.v1.as_ref().map_or(1, |v1| v1.attempt),
+            created_at: rfc3339(SystemTime::now()),
+        };
+        let from = artifacts.join(&checkpoint.path);
+        let to = folder.join(&checkpoint.path);
+        atomic::create_folder(to.parent().unwrap_or(folder))?;
+        let at = |path: &Path| crate::outbox::at(path.to_owned());
+        fs::set_permissions(&from, fs::Permissions::from_mode(0o644)).map_err(at(&from))?;
+        atomic::sync_file(&from)?;
+        atomic::publish(&from, &to)?;
+        checkpoints.push(publish_checkpoint(folder, &left, outcome, &facts)?);
+    }
     let metrics = v1_manifest::metrics(&facts, outcome);
     let file = v1_manifest::metrics_file(&facts, outcome, &hooks, &metrics);
     atomic::write_json(&folder.join(METRICS), Schema::V1Metrics, &file)?;
@@ -100,31 +118,51 @@ fn hook_evidence(bundle: &Bundle, hook: &review::Hook) -> Value {
     })
 }
 
-/// Moves an accepted checkpoint into the submission's folder and writes its metadata beside it: the manifest's entry.
+/// An accepted checkpoint and the attempt that left it.
+pub struct Left<'a> {
+    pub checkpoint: &'a Checkpoint,
+    pub attempt: u32,
+    /// RFC 3339.
+    pub created_at: String,
+}
+
+/// The checkpoint that the run went on from last, as a second name of the lineage's copy: a publication that is ended in
+/// the middle leaves that one whole.
+fn publish_resumed(
+    folder: &Path,
+    outcome: &V1Outcome,
+    facts: &Facts<'_>,
+) -> Result<Option<Value>, MeasureFailure> {
+    let (Some(lineage), Some(kept)) = (&facts.plan.lineage, facts.plan.resume_folder()) else {
+        return Ok(None);
+    };
+    let Some(from) = &lineage.resume else {
+        return Ok(None);
+    };
+    let checkpoint = &from.accepted;
+    let to = folder.join(&checkpoint.path);
+    let home = to.parent().unwrap_or(folder);
+    atomic::create_folder(home)?;
+    atomic::link(&kept.join(&checkpoint.hook_return.path), &to)?;
+    let left = Left {
+        checkpoint,
+        attempt: from.attempt,
+        created_at: from.created_at.clone(),
+    };
+    publish_checkpoint(folder, &left, outcome, facts).map(Some)
+}
+
+/// Writes a published checkpoint's metadata beside it: the manifest's entry.
 fn publish_checkpoint(
     folder: &Path,
-    checkpoint: &Checkpoint,
+    left: &Left<'_>,
     outcome: &V1Outcome,
     facts: &Facts<'_>,
 ) -> Result<Value, MeasureFailure> {
-    let artifacts = facts
-        .plan
-        .folder
-        .join(Phase::Train.name())
-        .join("artifacts");
-    let from = artifacts.join(&checkpoint.path);
-    let to = folder.join(&checkpoint.path);
-    let home = to.parent().unwrap_or(folder);
-    fs::create_dir_all(home).map_err(crate::outbox::at(home))?;
-    let at = |path: &Path| crate::outbox::at(path.to_owned());
-    fs::set_permissions(&from, fs::Permissions::from_mode(0o644)).map_err(at(&from))?;
-    fs::File::open(&from)
-        .and_then(|file| file.sync_all())
-        .map_err(at(&from))?;
-    atomic::publish(&from, &to)?;
-    let created_at = rfc3339(SystemTime::now());
-    let attempt = facts.plan.v1.as_ref().map_or(1, |v1| v1.attempt);
-    let metadata = v1_manifest::checkpoint_metadata(facts, outcome, checkpoint, &created_at);
+    let checkpoint = left.checkpoint;
+    let place = folder.join(&checkpoint.path);
+    let home = place.parent().unwrap_or(folder);
+    let metadata = v1_manifest::checkpoint_metadata(facts, outcome, left);
     let path = home.join(CHECKPOINT_METADATA);
     atomic::write_json(&path, Schema::CheckpointMetadata, &metadata)?;
     let relative = path.strip_prefix(folder).unwrap_or(&path);
@@ -132,10 +170,10 @@ fn publish_checkpoint(
         "path": checkpoint.path,
         "metadata_path": relative,
         "bytes": checkpoint.bytes,
-        "attempt": attempt,
+        "attempt": left.attempt,
         "world_size": facts.measured.world_size,
         "rank_writer": 0,
-        "created_at": created_at,
+        "created_at": left.created_at,
     }))
 }
 

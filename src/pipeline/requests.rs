@@ -10,6 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::lineage;
 use super::publish::MANIFEST;
 use crate::duplicates;
 use crate::outbox::schema::{self, Schema};
@@ -193,6 +194,9 @@ fn apply(outbox: &Outbox, request: &Request) -> Result<Result<Status, String>, O
         let mut review = schema::read(&path, Schema::Review, MAX_REVIEW_BYTES)?;
         review["verdict"] = Value::from("accepted");
         atomic::write_json(&path, Schema::Review, &review)?;
+    }
+    if next.state == State::Rejected {
+        lineage::forget(outbox, &request.submission_id)?;
     }
     next.write(outbox)?;
     Ok(Ok(next))

@@ -9,12 +9,12 @@ use std::f64::consts::LN_2;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::publish_v1::Left;
 use super::v1_validation::{hooks_block, validation};
 use crate::config::{Config, Device, V1Mode};
 use crate::dataset::tokenizer::{BYTES, OWN};
 use crate::digest::sha256;
 use crate::outbox::status::Status;
-use crate::referee::checkpoint::Checkpoint;
 use crate::referee::diagnostics::{Diagnostic, DiagnosticStatus};
 use crate::referee::measured::Measured;
 use crate::referee::plan::RunPlan;
@@ -160,20 +160,16 @@ pub fn recipe_fingerprint(recipe: &Recipe) -> String {
 }
 
 /// `checkpoint_metadata.v1.json`: thirteen keys.
-pub fn checkpoint_metadata(
-    facts: &Facts<'_>,
-    outcome: &V1Outcome,
-    checkpoint: &Checkpoint,
-    created_at: &str,
-) -> Value {
+pub fn checkpoint_metadata(facts: &Facts<'_>, outcome: &V1Outcome, left: &Left<'_>) -> Value {
+    let checkpoint = left.checkpoint;
     json!({
         "checkpoint_api_version": 1,
         "submission_id": facts.status.submission_id,
-        "attempt": facts.plan.v1.as_ref().map_or(1, |v1| v1.attempt),
+        "attempt": left.attempt,
         "code_hash": facts.status.archive_sha256.as_deref().unwrap_or_default(),
         "arch_hash": facts.architecture["identity"]["architecture_source_hash"],
         "recipe_fingerprint": recipe_fingerprint(&outcome.recipe),
-        "created_at": created_at,
+        "created_at": left.created_at,
         "checkpoint_path": checkpoint.path,
         "hook_return": checkpoint.hook_return,
         "world_size": facts.measured.world_size,
@@ -351,7 +347,7 @@ pub fn manifest(
             "estimated_flops": metrics["estimated_flops"],
             "wall_clock_seconds": measured.seconds.get("stream").copied().unwrap_or(0.0),
             "checkpoint_path": artifacts.checkpoints.last().map(|entry| entry["path"].clone()),
-            "resume_checkpoint_path": null,
+            "resume_checkpoint_path": measured.resumes.last().map(|resumed| &resumed.path),
         },
         "metrics": metrics,
         "artifacts": artifacts,

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use super::super::v1_validation::{hooks_block, validation};
 use super::*;
 use crate::outbox::schema::{self, Schema};
+use crate::referee::checkpoint::Checkpoint;
 use crate::referee::diagnostics;
 use crate::review::HookRole;
 use crate::score::run_fixture;
@@ -186,7 +187,15 @@ fn a_checkpoint_has_its_thirteen_keys() {
                     metadata,
                 },
             };
-            let file = checkpoint_metadata(facts, outcome, &checkpoint, "2026-01-01T00:00:00Z");
+            let file = checkpoint_metadata(
+                facts,
+                outcome,
+                &Left {
+                    checkpoint: &checkpoint,
+                    attempt: 1,
+                    created_at: "2026-01-01T00:00:00Z".to_owned(),
+                },
+            );
             assert_eq!(file.as_object().unwrap().len(), 13);
             schema::check(Path::new("file"), Schema::CheckpointMetadata, &file).unwrap();
         }

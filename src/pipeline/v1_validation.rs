@@ -91,8 +91,18 @@ pub fn validation(
         warnings.push("compute.gpu_type: not applicable, the run was on the CPU".to_owned());
     }
     warnings.push("compute.gpu_server: not applicable, runs are made where prism is".to_owned());
-    warnings
-        .push("compute.resume_checkpoint_path: not applicable, runs are not resumed".to_owned());
+    for resumed in &facts.measured.resumes {
+        warnings.push(format!(
+            "attempt {} went on from the checkpoint that attempt {} left after {} batches; {} steps were on record, none of \
+             them was charged again",
+            resumed.attempt, resumed.from_attempt, resumed.checkpoint_step, resumed.record_steps
+        ));
+    }
+    if facts.measured.resumes.is_empty() {
+        warnings.push(
+            "compute.resume_checkpoint_path: not applicable, the run was not resumed".to_owned(),
+        );
+    }
     warnings.push("metrics.benchmark_scores: not applicable, no benchmark is run".to_owned());
     if facts.measured.world_size == 1 {
         warnings.push("compute.distributed_backend: not applicable, there is one rank".to_owned());

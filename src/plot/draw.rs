@@ -24,24 +24,37 @@ const FONT: &[u8] = include_bytes!("font/DejaVuSans-latin.ttf");
 pub(super) const FAMILY: &str = "sans-serif";
 const GRID: RGBColor = RGBColor(222, 222, 222);
 
-/// As SVG.
-pub fn svg(curves: &[Curve], scale: Scale) -> Result<String, PlotError> {
+/// One pair of axes.
+#[derive(Debug)]
+pub struct Axes {
+    /// Above them; empty: nothing.
+    pub title: String,
+    pub curves: Vec<Curve>,
+}
+
+/// As SVG: all axes, one below the other.
+pub fn svg(axes: &[Axes], scale: Scale) -> Result<String, PlotError> {
     let mut text = String::new();
+    let size = (SIZE.0, SIZE.1 * rows(axes));
     draw(
-        SVGBackend::with_string(&mut text, SIZE).into_drawing_area(),
-        curves,
+        SVGBackend::with_string(&mut text, size).into_drawing_area(),
+        axes,
         scale,
         1,
     )?;
     Ok(text)
 }
 
+fn rows(axes: &[Axes]) -> u32 {
+    u32::try_from(axes.len()).unwrap_or(u32::MAX).max(1)
+}
+
 /// As PNG.
-pub fn png(curves: &[Curve], scale: Scale) -> Result<Vec<u8>, PlotError> {
-    let (width, height) = (SIZE.0 * PNG_SCALE, SIZE.1 * PNG_SCALE);
+pub fn png(axes: &[Axes], scale: Scale) -> Result<Vec<u8>, PlotError> {
+    let (width, height) = (SIZE.0 * PNG_SCALE, SIZE.1 * PNG_SCALE * rows(axes));
     let mut pixels = vec![255; (width * height * 3) as usize];
     let area = BitMapBackend::with_buffer(&mut pixels, (width, height)).into_drawing_area();
-    draw(area, curves, scale, PNG_SCALE)?;
+    draw(area, axes, scale, PNG_SCALE)?;
     super::png::encode(width, height, &pixels).map_err(broken)
 }
 
@@ -56,33 +69,32 @@ pub(super) type Area<DB> = DrawingArea<DB, Shift>;
 
 fn draw<DB: DrawingBackend>(
     area: Area<DB>,
-    curves: &[Curve],
+    axes: &[Axes],
     scale: Scale,
     zoom: u32,
 ) -> Result<(), PlotError> {
     register_font(FAMILY, FontStyle::Normal, FONT)
         .map_err(|_| broken("the embedded font is damaged"))?;
     area.fill(&WHITE).map_err(broken)?;
-    let (x, y) = layout::ranges(curves, scale);
-    match scale {
-        Scale::Linear => frame(&area, curves, x.0..x.1, y, &in_bytes, zoom)?,
-        Scale::Log => frame(
-            &area,
-            curves,
-            (x.0..x.1).log_scale(),
-            y,
-            &in_round_bytes,
-            zoom,
-        )?,
+    let parts = area.split_evenly((axes.len().max(1), 1));
+    for (part, axes) in parts.iter().zip(axes) {
+        let (x, y) = layout::ranges(&axes.curves, scale);
+        match scale {
+            Scale::Linear => frame(part, axes, x.0..x.1, y, &in_bytes, zoom)?,
+            Scale::Log => {
+                let x = (x.0..x.1).log_scale();
+                frame(part, axes, x, y, &in_round_bytes, zoom)?;
+            }
+        }
+        legend(part, &axes.curves, zoom)?;
     }
-    legend(&area, curves, zoom)?;
     area.present().map_err(broken)
 }
 
 /// Axes, then every curve in the pixels of these axes.
 fn frame<DB: DrawingBackend, X>(
     area: &Area<DB>,
-    curves: &[Curve],
+    axes: &Axes,
     x: X,
     y: (f64, f64),
     x_label: &dyn Fn(f64) -> String,
@@ -93,7 +105,13 @@ where
     X::CoordDescType: Ranged<ValueType = f64> + ValueFormatter<f64>,
 {
     let font = |size: u32| (FAMILY, size * zoom).into_font();
-    let mut chart = ChartBuilder::on(area)
+    // Curves that lie close together: no label twice.
+    let decimals = if y.1 - y.0 < 0.8 { 2 } else { 1 };
+    let mut builder = ChartBuilder::on(area);
+    if !axes.title.is_empty() {
+        builder.caption(&axes.title, font(17));
+    }
+    let mut chart = builder
         .margin(14 * zoom)
         .margin_top(20 * zoom)
         .margin_right(34 * zoom)
@@ -111,15 +129,17 @@ where
         .x_desc("text predicted so far, bytes")
         .y_desc("bits per byte")
         .x_label_formatter(&|bytes| x_label(*bytes))
-        .y_label_formatter(&|bpb| format!("{bpb:.1}"))
+        .y_label_formatter(&|bpb| format!("{bpb:.decimals$}"))
         .draw()
         .map_err(broken)?;
     let left_x = chart.plotting_area().get_x_range().start;
-    for (index, curve) in curves.iter().enumerate() {
+    // Places on axes are those of the whole picture, marks are drawn in this part of it.
+    let corner = area.get_base_pixel();
+    for (index, curve) in axes.curves.iter().enumerate() {
         let look = layout::look(index);
         let pixel = |point: (f64, f64)| {
             let (x, y) = chart.backend_coord(&point);
-            (f64::from(x), f64::from(y))
+            (f64::from(x - corner.0), f64::from(y - corner.1))
         };
         let line: Vec<(f64, f64)> = curve.points.iter().map(|point| pixel(*point)).collect();
         stroke(area, &line, look, zoom)?;
@@ -207,14 +227,29 @@ mod tests {
 
     #[test]
     fn pictures_are_whole_and_the_same_every_time() {
-        for (count, scale) in [(1, Scale::Linear), (8, Scale::Log), (40, Scale::Linear)] {
-            let text = svg(&curves(count), scale).unwrap();
+        for (count, scale) in [
+            (1usize, Scale::Linear),
+            (8, Scale::Log),
+            (40, Scale::Linear),
+        ] {
+            let all = || {
+                let title = if count > 20 { "many" } else { "" };
+                let one = |curves| Axes {
+                    title: title.to_owned(),
+                    curves,
+                };
+                (0..count.div_ceil(20))
+                    .map(|_| one(curves(count)))
+                    .collect::<Vec<_>>()
+            };
+            let text = svg(&all(), scale).unwrap();
+            assert_eq!(text.contains("many"), count > 20);
             assert!(text.starts_with("<svg") && text.trim_end().ends_with("</svg>"));
             assert!(text.contains("run-0 &lt;&amp;&gt;"), "names are escaped");
-            assert_eq!(text, svg(&curves(count), scale).unwrap());
-            let image = png(&curves(count), scale).unwrap();
+            assert_eq!(text, svg(&all(), scale).unwrap());
+            let image = png(&all(), scale).unwrap();
             assert!(image.starts_with(b"\x89PNG") && image.len() > 10_000);
-            assert_eq!(image, png(&curves(count), scale).unwrap());
+            assert_eq!(image, png(&all(), scale).unwrap());
         }
     }
 
@@ -224,7 +259,11 @@ mod tests {
         one[0].points.truncate(1);
         one[0].twin_bpb = None;
         for scale in [Scale::Linear, Scale::Log] {
-            svg(&one, scale).unwrap();
+            let axes = Axes {
+                title: String::new(),
+                curves: one.clone(),
+            };
+            svg(&[axes], scale).unwrap();
         }
     }
 

@@ -47,26 +47,52 @@ impl PlotError {
     }
 }
 
+/// Runs in one pair of axes.
+#[derive(Debug)]
+pub struct Panel {
+    /// Above the axes; empty: nothing.
+    pub title: String,
+    pub folders: Vec<PathBuf>,
+}
+
 /// Draws runs and writes the picture, whole or not at all. The number of runs that were left out for want of a stream
 /// is returned; a single run without one is an error.
 pub fn plot(folders: &[PathBuf], output: &Path, scale: Scale) -> Result<usize, PlotError> {
-    let mut curves = Vec::new();
+    let panel = Panel {
+        title: String::new(),
+        folders: folders.to_vec(),
+    };
+    panels(&[panel], output, scale)
+}
+
+/// The same with several pairs of axes, one below the other.
+pub fn panels(panels: &[Panel], output: &Path, scale: Scale) -> Result<usize, PlotError> {
+    let mut axes = Vec::new();
     let mut left_out = Vec::new();
-    for folder in folders {
-        match curve::of_run(folder)? {
-            Some(curve) => curves.push(curve),
-            None => left_out.push(folder),
+    for panel in panels {
+        let mut curves = Vec::new();
+        for folder in &panel.folders {
+            match curve::of_run(folder)? {
+                Some(curve) => curves.push(curve),
+                None => left_out.push(folder),
+            }
         }
+        let title = panel.title.clone();
+        axes.push(draw::Axes { title, curves });
     }
-    if let (true, Some(folder)) = (curves.is_empty(), left_out.first()) {
+    let is_empty = axes.iter().all(|axes| axes.curves.is_empty());
+    if let (true, Some(folder)) = (is_empty, left_out.first()) {
         return Err(PlotError::Run {
             folder: folder.to_path_buf(),
             reasons: vec!["no batch was predicted in it".to_owned()],
         });
     }
+    if !is_empty {
+        axes.retain(|axes| !axes.curves.is_empty());
+    }
     let bytes = match output.extension().and_then(|extension| extension.to_str()) {
-        Some("svg") => draw::svg(&curves, scale)?.into_bytes(),
-        Some("png") => draw::png(&curves, scale)?,
+        Some("svg") => draw::svg(&axes, scale)?.into_bytes(),
+        Some("png") => draw::png(&axes, scale)?,
         _ => {
             return Err(PlotError::Kind {
                 path: output.to_owned(),

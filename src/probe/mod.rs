@@ -19,6 +19,7 @@ use crate::intake::{Customs, Inbox, Sentinel};
 use crate::outbox::schema::{self, Schema};
 use crate::outbox::{Outbox, OutboxError};
 use crate::pipeline::{MANIFEST, Outcome, Pipeline, PipelineError};
+use crate::plot::Panel;
 use crate::progress::Progress;
 
 use regimes::{Kind, Setting};
@@ -59,11 +60,31 @@ impl ProbeError {
     }
 }
 
-/// What was probed: the report, and the run folders that have a stream.
+/// What was probed: the report, and the run folders that have a stream, with their regimes.
 #[derive(Debug)]
 pub struct Probed {
     pub report: ProbeReport,
-    pub folders: Vec<PathBuf>,
+    pub folders: Vec<(Kind, PathBuf)>,
+}
+
+impl Probed {
+    /// The base beside the runs of each regime that was offered: one pair of axes each.
+    pub fn panels(&self) -> Vec<Panel> {
+        let offered = self.report.regimes.iter().filter(|regime| regime.offered);
+        offered
+            .filter_map(|regime| {
+                let of = |kinds: &[Kind]| -> Vec<PathBuf> {
+                    let mine = self.folders.iter().filter(|(kind, _)| kinds.contains(kind));
+                    mine.map(|(_, folder)| folder.clone()).collect()
+                };
+                let consistency = regime.consistency.unwrap_or_default();
+                (!of(&[regime.regime]).is_empty()).then(|| Panel {
+                    title: format!("{}: consistency {consistency:.3}", regime.regime.name()),
+                    folders: of(&[Kind::Base, regime.regime]),
+                })
+            })
+            .collect()
+    }
 }
 
 /// Runs a submission under every regime, `bytes` of text each, in `folder`.
@@ -74,7 +95,13 @@ pub fn probe(
     folder: &Path,
     progress: &Progress,
 ) -> Result<Probed, ProbeError> {
-    let content = fs::read(archive).map_err(at(archive))?;
+    let mut content = fs::read(archive).map_err(at(archive))?;
+    if archive
+        .extension()
+        .is_some_and(|extension| extension == "py")
+    {
+        content = bundle::pack_source(&content).map_err(at(archive))?;
+    }
     let bundle = bundle::open(&content, &config.archive).map_err(|error| ProbeError::Archive {
         path: archive.to_owned(),
         reason: error.to_string(),
@@ -90,7 +117,7 @@ pub fn probe(
         }
         let (run, stream) = one(&setting, &content, folder, progress)?;
         runs.push(run);
-        folders.extend(stream);
+        folders.extend(stream.map(|folder| (setting.kind, folder)));
     }
     Ok(Probed {
         report: report::report(bytes, runs),

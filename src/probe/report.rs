@@ -34,6 +34,8 @@ pub struct ProbeRun {
     pub seq_len: Option<u64>,
     pub nan_count: u64,
     pub loss_spike_count: u64,
+    /// 1 - mean rise from step to step / mean loss; none for fewer than two steps.
+    pub loss_smoothness: Option<f64>,
     /// Flags of the run's score: a size under which a check fails shows here.
     pub flags: Vec<String>,
 }
@@ -64,6 +66,7 @@ impl ProbeRun {
             seq_len: count("/referee/seq_len"),
             nan_count: count("/metrics/nan_inf_batches").unwrap_or_default(),
             loss_spike_count: spikes(&losses),
+            loss_smoothness: smoothness(&losses),
             flags: list(manifest, "/score/flags")
                 .filter_map(|flag| flag.as_str().map(str::to_owned))
                 .collect(),
@@ -117,8 +120,22 @@ pub struct ProbeReport {
     pub sequence_scaling_score: Option<f64>,
     pub batch_scaling_score: Option<f64>,
     pub loss_spike_count: u64,
+    /// Mean over the runs.
+    pub loss_smoothness: Option<f64>,
+    /// Steps with a loss that is no finite number, overflows among them.
     pub nan_count: u64,
+    /// Names of contract v1, section 7, that only the training process could tell, and why they are not asked for.
+    pub not_measured: BTreeMap<&'static str, &'static str>,
 }
+
+/// Figures of section 7 that the referee cannot take.
+const INSIDE: [&str; 4] = [
+    "activation_spike_rate",
+    "grad_norm_max",
+    "grad_norm_mean",
+    "overflow_count",
+];
+const INSIDE_REASON: &str = "known to the training process alone, whose word is not taken; nan_count has what shows in losses";
 
 /// Puts the runs together; the first is the base.
 pub fn report(budget_bytes: u64, runs: Vec<ProbeRun>) -> ProbeReport {
@@ -130,20 +147,27 @@ pub fn report(budget_bytes: u64, runs: Vec<ProbeRun>) -> ProbeReport {
         .iter()
         .filter_map(|regime| Some((regime.regime, regime.consistency?)))
         .collect();
-    let mean = scores.values().sum::<f64>() / scores.len() as f64;
     ProbeReport {
         schema_version: PROBE_SCHEMA,
         score_eligible: false,
         budget_bytes,
-        scaling_consistency: (!scores.is_empty()).then_some(mean),
+        scaling_consistency: mean_of(scores.values().copied()),
         depth_scaling_score: scores.get(&Kind::Depth).copied(),
         sequence_scaling_score: scores.get(&Kind::Sequence).copied(),
         batch_scaling_score: scores.get(&Kind::Batch).copied(),
         loss_spike_count: runs.iter().map(|run| run.loss_spike_count).sum(),
+        loss_smoothness: mean_of(runs.iter().filter_map(|run| run.loss_smoothness)),
         nan_count: runs.iter().map(|run| run.nan_count).sum(),
+        not_measured: INSIDE.map(|name| (name, INSIDE_REASON)).into(),
         regimes,
         runs,
     }
+}
+
+fn mean_of(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let values: Vec<f64> = values.collect();
+    let sum: f64 = values.iter().sum();
+    (!values.is_empty()).then(|| sum / values.len() as f64)
 }
 
 fn regime(kind: Kind, runs: &[ProbeRun]) -> RegimeReport {
@@ -184,6 +208,14 @@ fn regime(kind: Kind, runs: &[ProbeRun]) -> RegimeReport {
     report
 }
 
+/// How little of the loss goes up again: 1 for one that never rises, 0 for one that rises by its own mean each step.
+fn smoothness(losses: &[f64]) -> Option<f64> {
+    let mean = mean_of(losses.iter().copied())?;
+    let rises = losses.windows(2).map(|pair| (pair[1] - pair[0]).max(0.0));
+    let rise = mean_of(rises)?;
+    (mean > 0.0).then(|| (1.0 - rise / mean).clamp(0.0, 1.0))
+}
+
 /// Steps whose loss jumps.
 fn spikes(losses: &[f64]) -> u64 {
     let is_spike = |step: usize| {
@@ -219,6 +251,7 @@ mod tests {
             seq_len: Some(64),
             nan_count: 1,
             loss_spike_count: 2,
+            loss_smoothness: Some(0.5),
             flags: Vec::new(),
         }
     }
@@ -251,6 +284,7 @@ mod tests {
             ]
         );
         assert_eq!((report.nan_count, report.loss_spike_count), (7, 14));
+        assert_eq!(report.loss_smoothness, Some(0.5));
         assert_eq!(report.sequence_scaling_score, Some(0.0));
         assert_eq!(report.depth_scaling_score, None);
         let value = serde_json::to_value(&report).unwrap();
@@ -265,5 +299,8 @@ mod tests {
         assert_eq!(spikes(&[2.0, 2.0, 2.0, 2.0, 3.0, 2.0, 2.8]), 2);
         assert_eq!(spikes(&[1.0, 9.0]), 0);
         assert_eq!(spikes(&[]), 0);
+        assert_eq!(smoothness(&[3.0, 2.0, 1.0]), Some(1.0));
+        assert_eq!(smoothness(&[1.0, 3.0, 2.0]), Some(0.5));
+        assert_eq!(smoothness(&[1.0]), None);
     }
 }

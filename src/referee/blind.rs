@@ -53,7 +53,8 @@ pub struct BlindFigures {
 }
 
 /// Sums over rows, in their order.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Moments {
     rows: u64,
     sum: f64,
@@ -85,7 +86,8 @@ impl Moments {
 }
 
 /// Watches a stream, batch by batch.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct BlindWatch {
     neighbours: Moments,
     row: Moments,

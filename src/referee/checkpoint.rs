@@ -13,6 +13,8 @@ const MAX_ENTRIES: usize = 10_000;
 /// Segments of a checkpoint's path, and folders below its own.
 const MAX_DEPTH: usize = 4;
 const MAX_PATH_BYTES: usize = 200;
+/// Of `metadata` as JSON: it goes into one frame with the plan of a run that goes on.
+const MAX_METADATA_BYTES: usize = 16_384;
 
 /// What `save_checkpoint` returned, as it is recorded: a path alone, or with metadata.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -53,6 +55,13 @@ pub fn accept(
     max_bytes: u64,
 ) -> Result<Checkpoint, String> {
     check_path(&hook_return.path)?;
+    let metadata_bytes =
+        serde_json::to_vec(&hook_return.metadata).map_or(usize::MAX, |text| text.len());
+    if metadata_bytes > MAX_METADATA_BYTES {
+        return Err(format!(
+            "got {metadata_bytes} bytes of metadata, expected at most {MAX_METADATA_BYTES}"
+        ));
+    }
     let mut place = root.to_owned();
     for segment in folder.split('/') {
         place.push(segment);
@@ -176,6 +185,23 @@ mod tests {
         file.set_len(MAX_BYTES).unwrap();
         let error = accept(root.path(), FOLDER, &returned("hole.pt"), MAX_BYTES).unwrap_err();
         assert_eq!(error, "got 10000000006 bytes, expected at most 10000000000");
+    }
+
+    #[test]
+    fn metadata_has_a_cap() {
+        let root = with_files(&[("a.pt", b"1")]);
+        let with_text = |characters: usize| {
+            let text = Value::from("x".repeat(characters));
+            let metadata = Map::from_iter([("a".to_owned(), text)]);
+            let returned = HookReturn {
+                metadata: Some(metadata),
+                ..returned("a.pt")
+            };
+            accept(root.path(), FOLDER, &returned, 10)
+        };
+        assert!(with_text(16_000).is_ok());
+        let error = with_text(17_000).unwrap_err();
+        assert!(error.contains("bytes of metadata"), "{error}");
     }
 
     #[test]

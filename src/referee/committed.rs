@@ -10,6 +10,8 @@
 
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use super::causality::Schedule;
 use super::connection::Connection;
 use super::loss::{Loss, charge};
@@ -52,6 +54,14 @@ pub struct Answers {
     schedule: Schedule,
     first_steps: u32,
     show_one_in: u32,
+    /// How much was audited so far.
+    pub counts: Counts,
+}
+
+/// How much of a stream was audited, and the largest difference that was found.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Counts {
     batches: u64,
     audited: u64,
     always_audited: u64,
@@ -67,10 +77,7 @@ impl Answers {
             // The first batch is compared with the twin's.
             first_steps: audit.first_steps.max(1),
             show_one_in: audit.show_one_in,
-            batches: 0,
-            audited: 0,
-            always_audited: 0,
-            largest_difference_nats: 0.0,
+            counts: Counts::default(),
         }
     }
 
@@ -84,15 +91,15 @@ impl Answers {
     pub fn figures(&self) -> TransportFigures {
         TransportFigures {
             mode: self.transport,
-            batches: self.batches,
-            audited: self.audited,
-            always_audited: self.always_audited,
-            largest_difference_nats: self.largest_difference_nats,
+            batches: self.counts.batches,
+            audited: self.counts.audited,
+            always_audited: self.counts.always_audited,
+            largest_difference_nats: self.counts.largest_difference_nats,
             tolerance_nats: match self.transport {
                 Transport::Full => 0.0,
                 Transport::Committed => TOLERANCE_NATS,
             },
-            survival: survivals(self.batches, self.audited),
+            survival: survivals(self.counts.batches, self.counts.audited),
         }
     }
 
@@ -123,9 +130,9 @@ impl Answers {
         let always = question.step < self.first_steps || !question.batch.is_full();
         let shown = !commits || always || drawn;
         if question.scored {
-            self.batches += u64::from(!always);
-            self.audited += u64::from(!always && shown);
-            self.always_audited += u64::from(always);
+            self.counts.batches += u64::from(!always);
+            self.counts.audited += u64::from(!always && shown);
+            self.counts.always_audited += u64::from(always);
         }
         if commits {
             self.take_commitment(connection, question, shown, loss, patience, into)
@@ -212,7 +219,8 @@ impl Answers {
                 let expected = format!("{} within {TOLERANCE_NATS:e}", own[at]);
                 return Err(mismatch(question, geometry, at, said[at], expected).into());
             }
-            self.largest_difference_nats = self.largest_difference_nats.max(difference);
+            let largest = &mut self.counts.largest_difference_nats;
+            *largest = largest.max(difference);
         }
         for (row, &at) in committed_last.chunks_exact(vocab_size).zip(&last) {
             let again = &into.logits[at * vocab_size..(at + 1) * vocab_size];

@@ -162,6 +162,7 @@ mod tests {
             project: PathBuf::new(),
             architecture: script("architecture.py"),
             v1: None,
+            lineage: None,
             training: script("training.py"),
             sources: BTreeMap::new(),
             tokenizer: None,

@@ -215,7 +215,7 @@ fn plan_frame(
         "project_dir": command.inside(&plan.project),
         "architecture": plan.architecture,
         "training": plan.training,
-        "v1": plan.v1,
+        "v1": v1_frame(plan, command, phase),
         "context": {
             "vocab_size": config.contest.vocab_size,
             "sequence_length": config.contest.sequence_length,
@@ -239,6 +239,25 @@ fn plan_frame(
         "threads": config.run.threads,
         "determinism": true,
     })
+}
+
+/// What the loop of the first contract is told: in the training also when it is to save, and what it goes on from.
+fn v1_frame(plan: &RunPlan, command: &Command, phase: Phase) -> serde_json::Value {
+    let mut frame = serde_json::json!(plan.v1);
+    if let (Some(lineage), Phase::Train) = (&plan.lineage, phase) {
+        frame["checkpoint_steps"] = lineage.every_steps.into();
+        frame["resume"] = match (&lineage.resume, plan.resume_folder()) {
+            (Some(from), Some(folder)) => serde_json::json!({
+                "path": command.inside(&folder),
+                "checkpoint_path": from.accepted.hook_return.path,
+                "metadata": from.accepted.hook_return.metadata,
+                "attempt": from.attempt,
+                "step": from.step,
+            }),
+            _ => serde_json::Value::Null,
+        };
+    }
+    frame
 }
 
 /// The end of a log, for an infrastructure failure: no submission code has run by then.

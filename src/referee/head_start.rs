@@ -1,11 +1,15 @@
 //! Whether the model that enters the stream is the untrained twin, and what the twin knew.
 
+use serde::{Deserialize, Serialize};
+
 use super::loss::charge;
 use super::measured::CheckResult;
 use super::step::Prediction;
 use crate::dataset::stream::{Batch, TokenStream};
 
 /// The first batch: the twin's loss on it, and whether the model that enters the stream is the twin.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct FirstBatch {
     /// The twin's mean loss, nats per token.
     pub step0_nats: f64,

@@ -90,6 +90,9 @@ pub fn command(
     if let Some(weights) = weights {
         mounts.push(mount(weights, "weights", false));
     }
+    if let (Phase::Train, Some(resume)) = (phase, plan.resume_folder()) {
+        mounts.push(mount(&resume, "resume", false));
+    }
     let cuda = config.run.device == crate::config::Device::Cuda;
     let mut command = Command {
         isolation: config.sandbox.isolation,

@@ -8,6 +8,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use prism::outbox::fault;
 use prism::referee::events::Event;
 use prism::referee::plan::RunPlan;
 use prism::referee::session::{self, MEASURED};
@@ -33,6 +34,7 @@ fn measure(path: &std::path::Path) -> Result<(), (String, String)> {
             "this is a fault of prism: please report it".to_owned(),
         )
     };
+    fault::arm(fault::REFEREE_VARIABLE).map_err(ours)?;
     let text = std::fs::read(path).map_err(|error| ours(format!("{}: {error}", path.display())))?;
     let plan: RunPlan = serde_json::from_slice(&text)
         .map_err(|error| ours(format!("{}: {error}", path.display())))?;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::blind::BlindFigures;
+use super::lineage::Resumed;
 use super::snapshot::SnapshotFigures;
 use super::transport::TransportFigures;
 use super::v1_outcome::V1Outcome;
@@ -114,6 +115,9 @@ pub struct Measured {
     /// What only runs of the first contract have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub v1: Option<V1Outcome>,
+    /// How often it went on from a checkpoint, and from which.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resumes: Vec<Resumed>,
     pub isolation: Option<Achieved>,
     pub environment: Environment,
     /// The key of the probe schedule, published now that the run is over.

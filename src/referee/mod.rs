@@ -16,6 +16,7 @@ pub mod handshake;
 pub mod head_start;
 pub mod journal;
 pub mod launch;
+pub mod lineage;
 pub mod loss;
 pub mod measured;
 pub mod past;

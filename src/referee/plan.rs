@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::lineage::{LineagePlan, checkpoint_folder};
 use crate::bundle::EntryPoint;
 use crate::config::Config;
 use crate::review::HookRole;
@@ -25,6 +26,9 @@ pub struct RunPlan {
     /// What the loop of the first contract is told; none: the submission has a `train` of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub v1: Option<V1Plan>,
+    /// What of the run outlives an end that is not its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lineage: Option<LineagePlan>,
     /// Every Python file as it runs: without comments, docstrings and layout.
     pub sources: BTreeMap<String, Source>,
     /// `tokenizer:` of prism.yaml, which the training can only agree with. `tokenizer.json` is the project's own file.
@@ -38,6 +42,15 @@ pub struct RunPlan {
     /// Key of the stream's order, hexadecimal, where the order is keyed; secret until the run is over.
     pub order_key: Option<String>,
     pub config: Config,
+}
+
+impl RunPlan {
+    /// The checkpoint that the training goes on from.
+    pub fn resume_folder(&self) -> Option<PathBuf> {
+        let lineage = self.lineage.as_ref()?;
+        let from = lineage.resume.as_ref()?;
+        Some(checkpoint_folder(&lineage.folder, from.step))
+    }
 }
 
 /// A Python file as it runs.

@@ -95,6 +95,7 @@ impl<'a> Session<'a> {
         let train = corpus.manifest.splits.get(Split::Train.name());
         let measured = Measured {
             v1: None,
+            resumes: Vec::new(),
             submission_id: plan.submission_id.clone(),
             fault: None,
             stopped_reason: None,

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{self, Checkpoint, HookReturn};
 use super::diagnostics::Diagnostics;
+use super::lineage;
 use super::measured::Fault;
 use super::plan::V1Plan;
 use crate::signing::digest_list::open_regular;
@@ -62,25 +63,14 @@ pub fn collect(
     artifacts: &Path,
     diagnostics: Diagnostics,
 ) -> Result<V1Outcome, Fault> {
-    let report = read(&artifacts.join(REPORT), plan).map_err(|reason| {
-        Fault::new(
-            "prism:protocol",
-            format!("the training left no usable {REPORT}: {reason}"),
-            "leave the files of artifacts_dir alone; hooks return, and write below checkpoint_dir only",
-        )
-    })?;
+    let report =
+        read(&artifacts.join(REPORT), plan).map_err(|reason| not_usable(REPORT, &reason))?;
     let folder = checkpoint::folder(submission_id, plan.attempt);
     let checkpoint = report
         .checkpoint
         .map(|returned| checkpoint::accept(artifacts, &folder, &returned, checkpoint::MAX_BYTES))
         .transpose()
-        .map_err(|reason| {
-            Fault::new(
-                "prism:checkpoint",
-                format!("save_checkpoint: {reason}"),
-                "write one regular file below checkpoint_dir and return its relative path",
-            )
-        })?;
+        .map_err(refused)?;
     Ok(V1Outcome {
         recipe: report.recipe,
         learning_rate: report.learning_rate,
@@ -90,7 +80,32 @@ pub fn collect(
     })
 }
 
-fn read(path: &Path, plan: &V1Plan) -> Result<Report, String> {
+/// What `save_checkpoint` returned in the middle of a training.
+///
+/// # Errors
+/// `prism:protocol` for a file that is none of the runner's.
+pub fn read_return(path: &Path) -> Result<HookReturn, Fault> {
+    read_json(path).map_err(|reason| not_usable(lineage::RETURN, &reason))
+}
+
+/// A checkpoint that is not accepted.
+pub fn refused(reason: String) -> Fault {
+    Fault::new(
+        "prism:checkpoint",
+        format!("save_checkpoint: {reason}"),
+        "write one regular file below checkpoint_dir and return its relative path",
+    )
+}
+
+fn not_usable(name: &str, reason: &str) -> Fault {
+    Fault::new(
+        "prism:protocol",
+        format!("the training left no usable {name}: {reason}"),
+        "leave the files of artifacts_dir alone; hooks return, and write below checkpoint_dir only",
+    )
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, String> {
     let mut content = Vec::new();
     open_regular(path)
         .and_then(|file| file.take(MAX_REPORT_BYTES + 1).read_to_end(&mut content))
@@ -98,8 +113,12 @@ fn read(path: &Path, plan: &V1Plan) -> Result<Report, String> {
     if content.len() as u64 > MAX_REPORT_BYTES {
         return Err(format!("more than {MAX_REPORT_BYTES} bytes"));
     }
-    let report: Report = serde_json::from_slice(&content)
-        .map_err(|error| error.to_string().chars().take(200).collect::<String>())?;
+    serde_json::from_slice(&content)
+        .map_err(|error| error.to_string().chars().take(200).collect::<String>())
+}
+
+fn read(path: &Path, plan: &V1Plan) -> Result<Report, String> {
+    let report: Report = read_json(path)?;
     if let Some(name) = report
         .calls
         .keys()

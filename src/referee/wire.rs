@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::families::structure::Line;
 
-pub const PROTOCOL: u32 = 3;
+pub const PROTOCOL: u32 = 4;
 /// Largest frame, in bytes.
 pub const MAX_FRAME_BYTES: usize = 65_536;
 /// Longest list of tensors in `built`.
@@ -69,6 +69,10 @@ pub enum FromRunner {
         step: u64,
         weights: Option<String>,
     },
+    /// A checkpoint lies in the artifacts' folder: the model after so many batches.
+    Checkpoint {
+        step: u64,
+    },
     Finished {
         batches: u64,
     },
@@ -98,6 +102,7 @@ impl FromRunner {
             Self::Predicted { .. } => "predicted",
             Self::Committed { .. } => "committed",
             Self::Next { .. } => "next",
+            Self::Checkpoint { .. } => "checkpoint",
             Self::Finished { .. } => "finished",
             Self::Saved { .. } => "saved",
             Self::Failed { .. } => "failed",
@@ -156,6 +161,10 @@ pub enum FromReferee<'a> {
         bytes_charged: u64,
     },
     Census,
+    /// The checkpoint was copied out.
+    Kept {
+        step: u64,
+    },
     Exhausted {
         reason: &'a str,
     },

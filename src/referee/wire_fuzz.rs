@@ -39,6 +39,7 @@ const SOUND: &[&str] = &[
     r#"{"kind":"open","batch_size":8,"seq_len":128,"tokenizer":null}"#,
     r#"{"kind":"predicted","call":1,"shape":[2,3,5],"dtype":"float32"}"#,
     r#"{"kind":"next","step":0}"#,
+    r#"{"kind":"checkpoint","step":3}"#,
     r#"{"kind":"finished","batches":1}"#,
     r#"{"kind":"saved","path":"weights.safetensors"}"#,
     r#"{"kind":"failed","stage":"train","type":"ValueError","message":"no","where":"a.py:1"}"#,

@@ -50,7 +50,7 @@ from prism_runner import failure  # noqa: E402
 from prism_runner.session import Session  # noqa: E402
 from prism_runner.wire import Channel, ChannelClosed, ProtocolError  # noqa: E402
 
-PROTOCOL = 3
+PROTOCOL = 4
 PLAN_KEYS = {
     "kind", "phase", "submission_id", "project_dir", "architecture", "training", "context",
     "tokenizers", "weights", "commit", "threads", "determinism",

@@ -7,6 +7,7 @@ mod archives;
 mod arrivals;
 mod audit;
 mod bad_input;
+mod checkpoints;
 mod cli;
 mod committed;
 mod competitions;

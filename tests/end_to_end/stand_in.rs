@@ -169,6 +169,7 @@ fn heldout_rows() -> Vec<HeldoutRow> {
 fn measured(corpus_manifest_sha256: String, shard_count: u64) -> Measured {
     let hex = |digit: &str| digit.repeat(64);
     Measured {
+        resumes: Vec::new(),
         v1: None,
         snapshots: None,
         structure: None,

@@ -99,6 +99,10 @@ fn hooks_are_measured_like_any_training() {
     contest.submit_bytes("forged.py", format!("{MODEL}{FORGED}").as_bytes());
     let narrow = MODEL.replace("nn.Linear(8, vocab)", "nn.Linear(8, 1)");
     contest.submit_bytes("narrow.py", narrow.as_bytes());
+    // Labels that stand in the inputs, handed on by the hook that predicts.
+    let leaking = "\ndef inference_logits(model, batch, ctx):\n    labels = batch.tokens.roll(-1, 1)\n    \
+                   return model(batch.tokens) + 30 * torch.nn.functional.one_hot(labels, ctx.vocab_size)\n";
+    contest.submit_bytes("leaking.py", format!("{MODEL}{leaking}").as_bytes());
     let no_recipe = MODEL.replace("def get_recipe", "def recipe");
     contest.submit_bytes("no-recipe.py", no_recipe.as_bytes());
     let no_id = [
@@ -128,6 +132,7 @@ fn hooks_are_measured_like_any_training() {
 
     for (name, state, rule) in [
         ("narrow.py", "rejected", "prism:logits-shape"),
+        ("leaking.py", "rejected", "prism:non-causal"),
         ("no-recipe.py", "rejected", "prism:missing-entrypoint"),
         ("no-id.zip", "rejected", "prism:manifest-kind"),
     ] {
@@ -258,6 +263,101 @@ fn its_checkpoint_is_kept(submission: &Submission) {
         metadata["hook_return"],
         json!({"path": "model.pt", "metadata": {"attempt": 1}})
     );
+}
+
+/// A training for a family, in scripts of the first contract.
+fn for_family(id: &str, model: &str) -> Vec<u8> {
+    let yaml = format!(
+        "kind: training_for_arch\narchitecture_id: {id}\ntraining: {{entrypoint: fit.py}}\n"
+    );
+    let hooks = HOOKS.replace("checkpoint_dir / 'model.pt'", "checkpoint_dir / 'own.pt'");
+    let hooks = hooks.replace("'path': 'model.pt'", "'path': 'own.pt'");
+    zips::zip(&[
+        ("prism.yaml", &yaml),
+        ("model.py", model),
+        ("fit.py", &hooks),
+    ])
+}
+
+#[test]
+fn every_kind_is_measured_for_what_it_claims() {
+    if !has_bwrap() {
+        eprintln!("end to end: runs outside the wall are not ranked, and have no family");
+        return;
+    }
+    let contest = Contest::new(json!({
+        "contest": {"v1_mode": "gpu_proxy_eval"},
+        "budget": {"wall_clock_s": 300},
+    }));
+    // An architecture alone brings a recipe and hooks, which are not its claim.
+    let train_step = HOOKS
+        .replace("def infer(", "def unused(")
+        .replace("def inference_logits(", "def unused_either(");
+    let architecture_only = [
+        (
+            "prism.yaml",
+            "kind: architecture_only\ntraining: {entrypoint: fit.py}\n",
+        ),
+        ("model.py", MODEL),
+        ("fit.py", &*train_step),
+    ];
+    contest.submit_bytes("a-architecture.zip", &zips::zip(&architecture_only));
+    let ran = contest.run();
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let first = contest.submission("a-architecture.zip");
+    assert_eq!(first.state(), "scored", "{:#}", first.status);
+    let facts = manifest(&first);
+    assert_eq!(facts["hooks"]["used"], json!({"save_checkpoint": 1}));
+    let recipe = crate::outbox::read_json(&first.path("metrics.json"))["recipe"].clone();
+    assert_eq!(
+        (&recipe["learning_rate"], &recipe["batch_size"]),
+        (&json!(3e-4), &json!(4))
+    );
+    let family = first.manifest()["architecture"]["family"].clone();
+    let id = family.as_str().unwrap();
+
+    let renamed = MODEL
+        .replace("Small", "Other")
+        .replace("embedding", "table")
+        .replace("self.head", "self.out");
+    contest.submit_bytes("b-training.zip", &for_family(id, &renamed));
+    let wider = renamed
+        .replace("(vocab, 8)", "(vocab, 9)")
+        .replace("(8, vocab)", "(9, vocab)");
+    contest.submit_bytes("c-wider.zip", &for_family(id, &wider));
+    contest.submit_bytes("d-unknown.zip", &for_family("arch-0000000000000000", MODEL));
+    let ran = contest.run();
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let training = contest.submission("b-training.zip");
+    assert_eq!(training.state(), "scored", "{:#}", training.status);
+    assert_eq!(training.manifest()["architecture"]["family"], family);
+    assert_eq!(manifest(&training)["architecture_id"], family);
+    for (name, rule) in [
+        ("c-wider.zip", "prism:architecture-mismatch"),
+        ("d-unknown.zip", "prism:unknown-architecture"),
+    ] {
+        let turned_away = contest.submission(name);
+        let got = (turned_away.state(), turned_away.rule_id());
+        assert_eq!(got, ("rejected", rule), "{:#}", turned_away.status);
+        assert!(
+            !turned_away.path("run.log").exists(),
+            "{name}: nothing was trained"
+        );
+    }
+
+    // The architecture has no variant; the training's owner has the family's only one.
+    let listed = finish(&mut contest.prism(&["families", "--format", "json"])).json();
+    let [one] = &listed["families"].as_array().unwrap()[..] else {
+        panic!("{listed:#}");
+    };
+    let owner = |submission: &Submission| json!(format!("submission:{}", submission.id()));
+    assert_eq!(
+        (&one["owner"], &one["versions"]),
+        (&owner(&first), &json!(2))
+    );
+    let variants = one["variants"].as_array().unwrap();
+    let owners: Vec<&Value> = variants.iter().map(|variant| &variant["owner"]).collect();
+    assert_eq!(owners, [&owner(&training)], "{listed:#}");
 }
 
 #[test]

@@ -87,7 +87,7 @@ class TiedModel(unittest.TestCase):
             {"kind", "protocol", "rank", "local_rank", "world_size", "python", "torch", "device",
              "device_name"},
         )  # fmt: skip
-        self.assertEqual((hello["protocol"], hello["device"], hello["rank"]), (3, "cpu", 0))
+        self.assertEqual((hello["protocol"], hello["device"], hello["rank"]), (4, "cpu", 0))
 
     def test_more_predictions_change_nothing(self) -> None:
         """Random states, modes and settings are put back: the stream is the same, bit for bit."""

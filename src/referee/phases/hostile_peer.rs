@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::evaluation_patience;
-use super::train::{Snapshots, Training};
+use super::train::{Clock, Snapshots, Training};
 use crate::config::{Audit, Config};
 use crate::dataset::Document;
 use crate::dataset::stream::TokenStream;
@@ -56,7 +56,7 @@ pub fn send(stream: &mut UnixStream, frame: &Value) -> std::io::Result<()> {
     stream.write_all(&body)
 }
 
-fn receive(stream: &mut UnixStream) -> std::io::Result<Value> {
+pub fn receive(stream: &mut UnixStream) -> std::io::Result<Value> {
     let mut length = [0; 4];
     stream.read_exact(&mut length)?;
     let mut body = vec![0; u32::from_le_bytes(length) as usize];
@@ -182,10 +182,14 @@ pub fn train_with(peers: Vec<Peer>, transport: Transport, audit: Audit, words: u
         live_params: 0,
         referee_time: Duration::ZERO,
         stream_time: Duration::ZERO,
+        clock: Clock::default(),
+        first: None,
+        keeper: None,
+        past: None,
     };
     let result = training
         .opened()
-        .and_then(|_| training.run(GEOMETRY, &stream, &mut past, &mut |_, _| Ok(())));
+        .and_then(|_| training.run(GEOMETRY, &stream, &mut past, &mut |_, _| Ok(None)));
     let transport = training.answers.figures();
     let result = match result {
         Ok(_) => training.save_and_end(),
@@ -264,6 +268,10 @@ fn whatever_a_peer_does_in_place_of_a_frame_is_its_own_fault() {
             Trick::Say(
                 json!({"kind": "predicted", "call": 1_000, "shape": [2, 4, 257], "dtype": ""}),
             ),
+            "prism:protocol",
+        ),
+        (
+            Trick::Say(json!({"kind": "checkpoint", "step": 1})),
             "prism:protocol",
         ),
         (

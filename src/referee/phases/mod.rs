@@ -9,6 +9,8 @@ mod hostile_peer;
 mod probe;
 mod ranks;
 mod record;
+#[cfg(test)]
+mod resumed;
 pub mod shadow;
 pub mod train;
 pub mod twin;
@@ -47,7 +49,7 @@ pub fn heldout_geometry(contest: &Contest) -> Geometry {
     }
 }
 
-fn too_many_processes() -> Fault {
+pub fn too_many_processes() -> Fault {
     Fault::new(
         "prism:resource-processes",
         "the run's processes multiplied faster than they could be stopped",

@@ -4,13 +4,17 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::dataset::stream::{Batch, Lanes, TokenStream};
+use crate::referee::lineage::StepLine;
 use crate::referee::loss::{WORST_CASE_FACTOR, row_q32, uniform_nats};
 use crate::referee::reference::Reference;
 use crate::referee::shm::Geometry;
 use crate::referee::step::{self, BatchCharge, Prediction};
 use crate::referee::stop::Stop;
-use crate::referee::surprise::Surprise;
+use crate::referee::surprise::{Surprise, gap_nats};
 use crate::score::stream_rows::OnlineRow;
+
+/// Fixed point of losses on record: parts of a nat.
+const Q32: f64 = 4_294_967_296.0;
 
 /// Tokens of one row of text that was not predicted: at twice the uniform rate of 2^20 ids they stay below 2^31 nats.
 const MAX_ROW_TOKENS: u64 = 1 << 26;
@@ -99,6 +103,31 @@ impl<'a> Record<'a> {
             nonfinite: charge.all.nonfinite,
             unpredicted: false,
         })
+    }
+
+    /// Takes up what stands on record: sums, last rates, and all that the reference predictor learned.
+    pub fn restore(&mut self, steps: &[StepLine], lanes: &Lanes<'_>) -> Result<(), Stop> {
+        for line in steps {
+            for row in &line.rows {
+                let (index, rank) = (line.step as usize, row.rank as usize);
+                let batch = lanes.batch(index, own_lanes(self.geometry, rank));
+                let (_, blind) = self.consult_reference(&batch);
+                if row_q32(blind).map_err(Stop::infrastructure)? != row.ref_blind_nats_q32 {
+                    return Err(Stop::infrastructure(format!(
+                        "step {index} on record is of another text"
+                    )));
+                }
+                // What it says was asked and answered when the step was put on record.
+                self.surprises[rank].sees(gap_nats(row));
+                let nats = row.nats_q32 as f64 / Q32;
+                if row.tokens > 0 {
+                    self.last_rate[rank] = nats / f64::from(row.tokens);
+                }
+                self.bytes += row.bytes;
+                self.nats += nats;
+            }
+        }
+        Ok(())
     }
 
     /// The rows of text that a rank did not come to: its last rate or the uniform one, whichever is more. One row, unless

@@ -37,13 +37,16 @@ pub struct Replayed<'a> {
     pub lanes: &'a Lanes<'a>,
 }
 
-/// Replays all snapshots that were kept; their weights are removed.
+/// Replays all snapshots that were kept.
 pub fn replay(run: &Replayed<'_>, kept: &[Kept], loss: &mut dyn Loss) -> Result<Vec<Replay>, Stop> {
     let patience = evaluation_patience(&run.plan.config.run);
     kept.iter()
         .map(|snapshot| {
             let replay = replay_one(run, snapshot, patience, loss)?;
-            std::fs::remove_dir_all(&snapshot.folder).map_err(Stop::io("a snapshot"))?;
+            // A run that may have to go on needs them once more; they go with its lineage.
+            if run.plan.lineage.is_none() {
+                std::fs::remove_dir_all(&snapshot.folder).map_err(Stop::io("a snapshot"))?;
+            }
             Ok(replay)
         })
         .collect()

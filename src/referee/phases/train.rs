@@ -1,13 +1,16 @@
 //! The training: batches go in one by one, predictions come out before the targets are shown, every loss is on record
 //! before the next thing happens.
 
+mod clock;
 mod ending;
 mod opening;
+mod resume;
 mod snapshot;
 mod step;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+pub use clock::Clock;
 pub use opening::Opened;
 pub use snapshot::{Kept, Snapshots};
 
@@ -19,7 +22,9 @@ use crate::referee::causality::Schedule;
 use crate::referee::committed::Answers;
 use crate::referee::events::Event;
 use crate::referee::handshake::Started;
+use crate::referee::head_start;
 use crate::referee::journal::Journal;
+use crate::referee::lineage::{Keeper, PastRecord};
 use crate::referee::loss::Loss;
 use crate::referee::measured::{CheckResult, ProbeResult};
 use crate::referee::past::Past;
@@ -52,6 +57,13 @@ pub struct Training<'a> {
     pub referee_time: Duration,
     /// From the first prediction to the end of the stream, less what was not the submission's own.
     pub stream_time: Duration,
+    pub clock: Clock,
+    /// The first batch, compared with the twin's.
+    pub first: Option<head_start::FirstBatch>,
+    /// What outlives the run; none where nothing does.
+    pub keeper: Option<Keeper>,
+    /// What stood on record when the run went on; none for one that begins at its beginning.
+    pub past: Option<PastRecord>,
 }
 
 /// How the stream ended.
@@ -67,7 +79,8 @@ pub struct StreamEnd {
 }
 
 /// Called with the first batch of rank 0 and its scored prediction, before it is revealed.
-pub type FirstBatch<'f> = dyn FnMut(&Batch, &Prediction) -> Result<(), Stop> + 'f;
+pub type FirstBatch<'f> =
+    dyn FnMut(&Batch, &Prediction) -> Result<Option<head_start::FirstBatch>, Stop> + 'f;
 
 impl Training<'_> {
     /// Runs the stream to its end.
@@ -92,11 +105,26 @@ impl Training<'_> {
         self.each(|connection| connection.attach(geometry))?;
         let budget = Duration::from_secs(self.config.budget.wall_clock_s);
         let patience = budget + Duration::from_secs(self.config.budget.grace_s);
-        let begun = Instant::now();
-        let mut not_theirs = Duration::ZERO;
+        self.clock = Clock::default();
         let mut revealed_steps = 0;
+        let mut closed = None;
+        if let Some(on_record) = self.past.take() {
+            match self.go_on(&on_record, geometry, &lanes, &mut record, past)? {
+                resume::Gone::On { revealed } => revealed_steps = revealed,
+                resume::Gone::Closed { revealed, reason } => {
+                    revealed_steps = revealed;
+                    closed = Some(reason);
+                }
+                resume::Gone::Ended { revealed } => {
+                    return self.end_of("submission_ended", geometry, &lanes, revealed);
+                }
+            }
+        }
         let steps = lanes.full_steps() + usize::from(lanes.has_partial_step());
         let stopped_reason = loop {
+            if let Some(reason) = closed {
+                break reason;
+            }
             if revealed_steps == steps {
                 break "data_exhausted";
             }
@@ -108,41 +136,41 @@ impl Training<'_> {
             {
                 break "step_budget";
             }
-            if begun.elapsed() - not_theirs > budget {
+            if self.clock.spent() > budget {
                 break WALL_CLOCK;
             }
             // A prediction has its own patience, but never more than the run has left.
-            let left = patience.saturating_sub(begun.elapsed() - not_theirs);
+            let left = patience.saturating_sub(self.clock.spent());
             let each = Duration::from_secs(self.config.run.predict_s);
             self.predict_patience = Patience::new(each, left);
             let batches =
                 self.predict_step(revealed_steps, geometry, &lanes, &mut record, first_batch)?;
             past.charged(&lanes, revealed_steps + 1)
                 .map_err(Stop::io("the text that was charged"))?;
-            not_theirs += record.paused;
-            self.report(&record, begun.elapsed() - not_theirs);
+            self.clock.pause(record.paused);
+            self.report(&record, self.clock.spent());
             if !batches.iter().all(Batch::is_full) {
                 break "data_exhausted";
             }
             self.reveal(&batches, revealed_steps, record.bytes)?;
             revealed_steps += 1;
-            let left = patience.saturating_sub(begun.elapsed() - not_theirs);
-            self.stream_time = begun.elapsed() - not_theirs;
+            self.stream_time = self.clock.spent();
+            let left = patience.saturating_sub(self.stream_time);
             if !self.next(revealed_steps - 1, left)? {
-                self.charge_the_rest(revealed_steps, &lanes, &mut record)?;
+                self.charge_the_rest("submission_ended", revealed_steps, &lanes, &mut record)?;
                 return self.end_of("submission_ended", geometry, &lanes, revealed_steps);
             }
         };
-        self.stream_time = begun.elapsed() - not_theirs;
-        if stopped_reason == WALL_CLOCK {
-            self.charge_the_rest(revealed_steps, &lanes, &mut record)?;
+        self.stream_time = self.clock.spent();
+        if stopped_reason == WALL_CLOCK && closed.is_none() {
+            self.charge_the_rest(stopped_reason, revealed_steps, &lanes, &mut record)?;
         }
         self.each(|connection| {
             connection.send(&FromReferee::Exhausted {
                 reason: stopped_reason,
             })
         })?;
-        let left = patience.saturating_sub(begun.elapsed() - not_theirs);
+        let left = patience.saturating_sub(self.clock.spent());
         let grace = left.max(Duration::from_secs(self.config.budget.grace_s.min(30)));
         let grace = Patience::new(grace, grace);
         for rank in 0..ranks {

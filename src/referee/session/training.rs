@@ -1,5 +1,6 @@
 //! The training: its stream on record, its checks, and what it leaves.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::time::Instant;
 
@@ -17,9 +18,12 @@ use crate::referee::head_start::FirstBatch;
 use crate::referee::journal::Journal;
 use crate::referee::launch;
 use crate::referee::launch::Phase;
+use crate::referee::lineage::{self, Begun, Keeper, PastRecord};
 use crate::referee::loss::Loss;
 use crate::referee::past::Past;
 use crate::referee::phases::evaluation_patience;
+use crate::referee::phases::too_many_processes;
+use crate::referee::phases::train::Clock;
 use crate::referee::phases::train::Snapshots;
 use crate::referee::phases::train::Training;
 use crate::referee::phases::twin::Twin;
@@ -46,10 +50,12 @@ impl Session<'_> {
             None,
             &self.tokenizers,
         )?;
+        let artifacts = self.plan.folder.join(Phase::Train.name()).join("artifacts");
+        let (keeper, past_record) = self.keeper(&artifacts)?;
+        let snapshots = self.snapshots_folder();
         self.measured.environment = started.environment.clone();
         let path = self.plan.folder.join(ONLINE_JOURNAL);
         let mut online = Journal::create(path).map_err(Stop::io(ONLINE_JOURNAL))?;
-        let mut first: Option<FirstBatch> = None;
         let mut twin = Some(twin);
         // The training borrows the loss; the twin's share of it is done through a cell of one.
         let loss = std::cell::RefCell::new(loss);
@@ -72,12 +78,16 @@ impl Session<'_> {
             snapshots: Snapshots::new(
                 self.schedule.for_phase("snapshots").key(),
                 &self.config.audit,
-                self.plan.folder.join(Phase::Train.name()).join("artifacts"),
-                self.plan.folder.join("snapshots"),
+                artifacts,
+                snapshots,
             ),
             live_params: 0,
             referee_time: Duration::ZERO,
             stream_time: Duration::ZERO,
+            clock: Clock::default(),
+            first: None,
+            keeper,
+            past: past_record,
         };
         let opened = training.opened()?;
         let tokenizer = geometry_rules::resolve(self.plan, &opened)?;
@@ -98,7 +108,30 @@ impl Session<'_> {
         self.measured.stream_bytes = texts.stream.text_bytes;
         self.measured.stream_tokens = texts.stream.tokens() as u64;
         geometry_rules::check_lanes(self.config, geometry, &texts.stream)?;
+        if let Some(keeper) = &mut training.keeper {
+            let begun = Begun {
+                batch_size: geometry.batch_size as u64,
+                seq_len: geometry.seq_len as u64,
+                tokenizer: tokenizer.name().to_owned(),
+                stream_tokens: texts.stream.tokens() as u64,
+                stream_bytes: texts.stream.text_bytes,
+            };
+            keeper.begin(&begun, training.past.as_ref())?;
+            self.measured.resumes.clone_from(&keeper.resumes);
+        }
         let heldout = &mut self.heldout;
+        if training.past.is_some()
+            && let Some(mut twin) = twin.take()
+        {
+            // The first batch is on record; what is left to the twin is val.
+            if !training.started.running.pause() {
+                return Err(too_many_processes().into());
+            }
+            twin.resume();
+            twin.held_out(self.config, &texts.val, &mut SharedLoss::of(&loss), heldout)?;
+            twin.end();
+            training.started.running.resume();
+        }
         let lanes = texts.stream.lanes(
             geometry.batch_size * self.config.run.world_size as usize,
             geometry.seq_len,
@@ -107,22 +140,22 @@ impl Session<'_> {
         let mut past = Past::new(folder, &texts.documents, &texts.stream, &lanes);
         let end = training.run(geometry, &texts.stream, &mut past, &mut |batch, scored| {
             let Some(mut twin) = twin.take() else {
-                return Ok(());
+                return Ok(None);
             };
             twin.resume();
             let mut loss = SharedLoss::of(&loss);
             let standard = twin.first_batch(self.config, geometry, batch, &mut loss)?;
-            first = Some(FirstBatch::new(
+            let first = FirstBatch::new(
                 batch,
                 &texts.stream,
                 geometry.vocab_size,
                 &standard,
                 scored,
                 self.config.audit.tolerance_nats,
-            ));
+            );
             twin.held_out(self.config, &texts.val, &mut loss, heldout)?;
             twin.end();
-            Ok(())
+            Ok(Some(first))
         });
         self.measured.probes.append(&mut training.probes);
         self.measured.live_params = Some(training.live_params);
@@ -146,7 +179,7 @@ impl Session<'_> {
             .push(checks::causality(causal, &self.measured));
         let end = end?;
         self.measured.stopped_reason = Some(end.stopped_reason.to_owned());
-        if let Some(first) = first {
+        if let Some(first) = training.first.take() {
             self.measured.step0_nats = Some(first.step0_nats);
             self.measured.step0_bytes_per_token = first.bytes_per_token;
             self.measured.checks.push(first.check);
@@ -172,6 +205,24 @@ impl Session<'_> {
             check: end.check,
         })
     }
+
+    /// The record of a run that may have to go on, and what stands on it.
+    fn keeper(&self, artifacts: &Path) -> Result<(Option<Keeper>, Option<PastRecord>), Stop> {
+        let (Some(lineage), Some(v1)) = (&self.plan.lineage, &self.plan.v1) else {
+            return Ok((None, None));
+        };
+        let id = &self.plan.submission_id;
+        let (keeper, past) = Keeper::open(lineage, id, v1.attempt, artifacts.to_owned())?;
+        Ok((Some(keeper), past))
+    }
+
+    fn snapshots_folder(&self) -> PathBuf {
+        match &self.plan.lineage {
+            Some(lineage) => lineage.folder.join(lineage::SNAPSHOTS),
+            None => self.plan.folder.join("snapshots"),
+        }
+    }
+
     /// What a submission of the first contract leaves besides its weights.
     fn take_v1(
         &mut self,

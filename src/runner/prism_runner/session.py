@@ -217,7 +217,9 @@ class Session:
         if self._submission is not None:
             seeds.force(self._ctx.seed)
             self._stage = "train"
-            v1_loop.train(self._submission, self._ctx, self._submission_id)
+            v1_loop.train(
+                self._submission, self._ctx, self._submission_id, self._keep_checkpoint
+            )
             self._channel.send("finished", batches=self._batches)
             return
         module = project.load_script(self._project_dir, self._training["path"])
@@ -360,6 +362,13 @@ class Session:
         except BaseException as error:
             failure.report(self._channel, self._project_dir, "save", error)
         self._channel.send("saved", path=name)
+
+    def _keep_checkpoint(self, step: int) -> None:
+        """Has the referee copy out what `save_checkpoint` left after `step` batches."""
+        self._channel.send("checkpoint", step=step)
+        frame = self._receive()
+        if frame["kind"] != "kept":
+            raise ProtocolError(f"frame {frame['kind']!r} in place of kept")
 
     def _commitment(self) -> str | None:
         """What fixes the weights that predict the next batch, where the referee wants it."""

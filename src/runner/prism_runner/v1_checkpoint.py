@@ -1,4 +1,5 @@
-"""`save_checkpoint` of the first contract: where it may write, and what it may return.
+"""Checkpoints of the first contract: where `save_checkpoint` may write, what it may return, and what a
+run that goes on gives to `load_checkpoint`.
 
 What is checked here is checked again outside the sandbox, where it counts; here it gives the author
 a traceback.
@@ -7,14 +8,17 @@ a traceback.
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from .v1_submission import Submission
 
-MAX_RETURN_BYTES = 65_536
+MAX_RETURN_BYTES = 16_384
 
 
 def folder(submission_id: str, attempt: int) -> str:
@@ -25,14 +29,15 @@ def folder(submission_id: str, attempt: int) -> str:
 def save(
     hook: Callable[..., Any] | None, model: nn.Module, submission: Submission
 ) -> dict[str, Any] | None:
-    """Calls the hook, once, with the unwrapped model. `{"path": ...}`, with `metadata` if it gave
-    some; None where nothing is to be recorded.
+    """Calls the hook with the unwrapped model and an empty folder. `{"path": ...}`, with `metadata`
+    if it gave some; None where nothing is to be recorded.
 
     TypeError for a return that is neither None, a str, nor a dict with exactly `path` and
     `metadata`; ValueError for a path that is not a plain relative one.
     """
     if hook is None:
         return None
+    _empty(Path(submission.ctx.checkpoint_dir))
     returned = hook(model, submission.ctx.checkpoint_dir, submission.ctx)
     if returned is None:
         return None
@@ -49,6 +54,28 @@ def save(
     if len(json.dumps(returned, allow_nan=False)) > MAX_RETURN_BYTES:
         raise ValueError(f"save_checkpoint: more than {MAX_RETURN_BYTES} bytes of metadata")
     return returned
+
+
+def load(hook: Callable[..., Any], model: nn.Module, submission: Submission) -> None:
+    """Calls the hook with the unwrapped model and the folder of the checkpoint that the run goes on
+    from. TypeError or ValueError for a return that JSON cannot hold.
+    """
+    returned = hook(model, submission.ctx.resume_checkpoint_dir, submission.ctx)
+    try:
+        text = json.dumps(returned, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"load_checkpoint must return None or JSON: {error}") from None
+    if len(text) > MAX_RETURN_BYTES:
+        raise ValueError(f"load_checkpoint: more than {MAX_RETURN_BYTES} bytes returned")
+
+
+def _empty(folder: Path) -> None:
+    """An earlier checkpoint was copied out before the next one is asked for."""
+    for entry in os.scandir(folder):
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path)
+        else:
+            os.unlink(entry.path)
 
 
 def check_path(path: str) -> None:

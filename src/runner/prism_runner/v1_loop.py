@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -27,46 +28,75 @@ from .v1_submission import Predictor, Submission
 MAX_DEFAULT_LEARNING_RATE = 3e-4
 MAX_GRADIENT_NORM = 1.0
 REPORT = "v1_report.json"
+RETURN = "v1_checkpoint.json"
 
 
-def train(submission: Submission, ctx: PrismContext, submission_id: str) -> None:
-    """One pass over the stream, then the checkpoint, then the report for the manifest."""
+def train(
+    submission: Submission,
+    ctx: PrismContext,
+    submission_id: str,
+    keep_checkpoint: Callable[[int], None],
+) -> None:
+    """One pass over the stream, checkpoints on the way, then the last checkpoint and the report for
+    the manifest. `keep_checkpoint` has a checkpoint copied out of the sandbox, after so many batches.
+    """
     if ctx.artifacts_dir is None:
         raise RuntimeError("the first contract needs an artifacts_dir")
     relative = v1_checkpoint.folder(submission_id, submission.ctx.attempt)
     folder = Path(ctx.artifacts_dir) / relative
     if ctx.rank == 0:
         folder.mkdir(parents=True)
+    plan = submission.plan
+    resume: dict[str, Any] | None = plan.get("resume")
     submission.ctx = replace(
         submission.ctx,
         checkpoint_dir=folder,
+        resume_checkpoint_dir=None if resume is None else Path(resume["path"]),
+        is_resume=resume is not None,
         checkpoint_metadata={
             "checkpoint_workspace": {
                 "api_version": submission.ctx.checkpoint_api_version,
                 "attempt": submission.ctx.attempt,
-                "is_resume": False,
+                "is_resume": resume is not None,
                 "current": {"artifact_relative_path": relative, "path": str(folder)},
-                "resume": None,
+                "resume": resume,
             }
         },
     )
     predictor: Predictor = submission(ctx).to(ctx.device)
     recipe = submission.recipe()
+    if resume is not None:
+        load = submission.hook("load_checkpoint")
+        if load is None:
+            raise RuntimeError("resumed without load_checkpoint")
+        v1_checkpoint.load(load, predictor.model, submission)
     loop = Loop(submission, predictor, recipe, _for_ranks(predictor.model, ctx))
+    save = submission.hook("save_checkpoint")
+    every: int = plan.get("checkpoint_steps") or 0
     for batch in ctx.iter_train_batches(predictor, batch_size=recipe.batch_size):
         loop.step(batch)
+        done = batch.metadata["step"] + 1
+        if every and ctx.rank == 0 and done % every == 0:
+            saved = v1_checkpoint.save(save, predictor.model, submission)
+            if saved is not None:
+                _write(ctx.artifacts_dir, RETURN, saved)
+                keep_checkpoint(done)
     if ctx.world_size > 1:
         torch.distributed.destroy_process_group()
     if ctx.rank == 0:
-        saved = v1_checkpoint.save(submission.hook("save_checkpoint"), predictor.model, submission)
+        saved = v1_checkpoint.save(save, predictor.model, submission)
         report = {
             "recipe": asdict(recipe),
             "learning_rate": loop.learning_rate,
             "calls": dict(submission.calls),
             "checkpoint": saved,
         }
-        with open(os.path.join(ctx.artifacts_dir, REPORT), "x", encoding="utf-8") as file:
-            json.dump(report, file, allow_nan=False)
+        _write(ctx.artifacts_dir, REPORT, report)
+
+
+def _write(artifacts_dir: Path, name: str, value: dict[str, Any]) -> None:
+    with open(os.path.join(artifacts_dir, name), "w", encoding="utf-8") as file:
+        json.dump(value, file, allow_nan=False)
 
 
 class Loop:

@@ -60,9 +60,10 @@ class Submission:
         build: project.SeededBuild,
         ctx: PrismContext,
     ) -> None:
-        """`plan`: `kind`, `attempt` and `hooks` (name: "architecture" or "training"); `modules` by
-        the same roles.
+        """`plan`: `kind`, `attempt` and `hooks` (name: "architecture" or "training"), in the training
+        also `checkpoint_steps` and `resume`; `modules` by the same roles.
         """
+        self.plan = plan
         self.kind: str = plan["kind"]
         self.calls: Counter[str] = Counter()
         # what reads the text or writes files is not for hooks: batches come from the loop alone
@@ -86,7 +87,13 @@ class Submission:
     def __call__(self, _ctx: PrismContext) -> Predictor:
         name = next((name for name in INFERENCE_HOOKS if name in self._hooks), None)
         # the same in every process: no folder of this one in it
-        ctx = replace(self.ctx, checkpoint_dir=None, checkpoint_metadata={})
+        ctx = replace(
+            self.ctx,
+            checkpoint_dir=None,
+            resume_checkpoint_dir=None,
+            is_resume=False,
+            checkpoint_metadata={},
+        )
         return Predictor(self._build(ctx), self.hook(name) if name else None, ctx)
 
     def hook(self, name: str) -> Callable[..., Any] | None:

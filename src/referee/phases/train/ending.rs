@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{StreamEnd, Training};
 use crate::dataset::stream::{Batch, Lanes};
+use crate::referee::lineage::{Ended, Line};
 use crate::referee::phases::record::{Record, own_lanes};
 use crate::referee::phases::{evaluation_patience, ranks};
 use crate::referee::shm::Geometry;
@@ -16,19 +17,28 @@ impl Training<'_> {
     /// it returned or its time ran out: who stalls cannot be told from who is slow, and stopping never pays.
     pub(super) fn charge_the_rest(
         &mut self,
+        reason: &str,
         index: usize,
         lanes: &Lanes<'_>,
         record: &mut Record<'_>,
     ) -> Result<(), Stop> {
+        let mut charged = Vec::new();
         for rank in 0..self.started.connections.len() {
             let (tokens, bytes) = lanes.left_after(index, own_lanes(record.geometry, rank));
             for row in record.rows_left(index, rank, tokens, bytes)? {
                 self.journal
                     .append(&row)
                     .map_err(Stop::io("the loss stream"))?;
+                charged.push(row);
             }
         }
-        Ok(())
+        match &mut self.keeper {
+            Some(keeper) => keeper.append(&Line::Ended(Ended {
+                reason: reason.to_owned(),
+                rows: charged,
+            })),
+            None => Ok(()),
+        }
     }
 
     /// What every rank says at the end of the stream.

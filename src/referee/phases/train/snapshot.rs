@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::Training;
 use crate::config::Audit;
+use crate::referee::lineage::SnapshotLine;
 use crate::referee::phases::record::Record;
 use crate::referee::phases::{check_saved, too_many_processes};
 use crate::referee::saved_weights;
@@ -63,6 +64,23 @@ impl Snapshots {
         self.steps = SnapshotSteps::draw(self.key, steps, self.replays);
     }
 
+    /// Takes up a snapshot that stands on record.
+    pub(super) fn restore(&mut self, step: u32, line: &SnapshotLine) {
+        self.figures.steps.push(step);
+        if line.changed {
+            self.figures.changed.push(step);
+        }
+        if let Some(ranks) = &line.nats_bits {
+            let nats = |bits: &Vec<u64>| bits.iter().map(|&bits| f64::from_bits(bits)).collect();
+            self.kept.push(Kept {
+                step: step as usize,
+                folder: self.folder.join(step.to_string()),
+                elements: line.elements,
+                nats: ranks.iter().map(nats).collect(),
+            });
+        }
+    }
+
     /// What rank 0 said with `next`: the sha256 of its weights before it sees the next batch.
     pub(super) fn commit(&mut self, weights: Option<String>) {
         self.commitment = weights;
@@ -79,16 +97,7 @@ impl Training<'_> {
         if !self.snapshots.steps.asks(index) {
             return Ok(());
         }
-        let doing = "saving a snapshot of the weights";
-        let save = FromReferee::Save { path: FILE };
-        if let Some(rank) = self.started.connections.first_mut() {
-            rank.send(&save)
-                .map_err(|stop| explain(stop, &self.started.running, doing))?;
-        }
-        let frame = self.receive(0, self.predict_patience.now(), doing)?;
-        if !matches!(frame, FromRunner::Saved { .. }) {
-            return Err(unexpected(&frame, "saved").into());
-        }
+        self.ask_to_save()?;
         // Copying is not the submission's time, so it gets none to itself.
         let paused = Instant::now();
         if !self.started.running.pause() {
@@ -121,5 +130,43 @@ impl Training<'_> {
             taken.elements,
             self.config.contest.max_parameters,
         )?)
+    }
+
+    /// A model that was restored from a checkpoint and is shown nothing more before it predicts has had no `next` to commit
+    /// with: its weights are taken instead.
+    pub(super) fn commit_restored(&mut self) -> Result<(), Stop> {
+        if !self.snapshots.figures.committed {
+            return Ok(());
+        }
+        self.ask_to_save()?;
+        let paused = Instant::now();
+        if !self.started.running.pause() {
+            return Err(too_many_processes().into());
+        }
+        let snapshots = &mut self.snapshots;
+        let folder = snapshots.folder.join("restored");
+        let taken = saved_weights::take(&snapshots.artifacts, FILE, &folder)?;
+        std::fs::remove_dir_all(&folder).map_err(Stop::io("a snapshot"))?;
+        snapshots.commitment = Some(taken.sha256);
+        self.started.running.resume();
+        self.clock.pause(paused.elapsed());
+        Ok(check_saved(
+            taken.elements,
+            self.config.contest.max_parameters,
+        )?)
+    }
+
+    fn ask_to_save(&mut self) -> Result<(), Stop> {
+        let doing = "saving a snapshot of the weights";
+        let save = FromReferee::Save { path: FILE };
+        if let Some(rank) = self.started.connections.first_mut() {
+            rank.send(&save)
+                .map_err(|stop| explain(stop, &self.started.running, doing))?;
+        }
+        let frame = self.receive(0, self.predict_patience.now(), doing)?;
+        if !matches!(frame, FromRunner::Saved { .. }) {
+            return Err(unexpected(&frame, "saved").into());
+        }
+        Ok(())
     }
 }

@@ -89,6 +89,8 @@ impl Training<'_> {
             }
         }
         let ours = Instant::now();
+        let probes_before = self.probes.len();
+        let mut rows = Vec::with_capacity(ranks);
         let mut is_low = Vec::with_capacity(ranks);
         for (rank, batch) in batches.iter().enumerate() {
             if let Some(probe) = &probes[rank] {
@@ -118,6 +120,7 @@ impl Training<'_> {
                 .append(&row)
                 .map_err(Stop::io("the loss stream"))?;
             is_low.push(record.surprises[rank].sees(gap_nats(&row)) && probes[rank].is_none());
+            rows.push(row);
         }
         self.referee_time += ours.elapsed();
         for (rank, batch) in batches.iter().enumerate() {
@@ -136,12 +139,13 @@ impl Training<'_> {
             if !self.started.running.pause() {
                 return Err(too_many_processes().into());
             }
-            first_batch(&batches[0], &record.scored[0])?;
+            self.first = first_batch(&batches[0], &record.scored[0])?;
             self.started.running.resume();
             record.paused = paused.elapsed();
         }
         // Before what was charged can be read: nothing of the batch is known that was not in its inputs.
         self.take_snapshot(index, record)?;
+        self.put_on_record(index, rows, probes_before)?;
         Ok(batches)
     }
 
@@ -201,10 +205,23 @@ impl Training<'_> {
     pub(super) fn next(&mut self, index: usize, patience: Duration) -> Result<bool, Stop> {
         let mut wanting = 0;
         let ranks = self.started.connections.len();
-        let deadline = Instant::now() + patience;
+        let mut deadline = Instant::now() + patience;
         for rank in 0..ranks {
             let left = deadline.saturating_duration_since(Instant::now());
-            match self.receive(rank, left, "training on a batch")? {
+            let mut frame = self.receive(rank, left, "training on a batch")?;
+            if let FromRunner::Checkpoint { step } = frame
+                && rank == 0
+                && step == index as u64 + 1
+                && self.expects_checkpoint(index + 1)
+            {
+                // Copying is not the submission's time.
+                deadline += self.keep_checkpoint(index + 1)?;
+                let kept = self.started.connections[rank].send(&FromReferee::Kept { step });
+                kept.map_err(|stop| explain(stop, &self.started.running, "keeping a checkpoint"))?;
+                let left = deadline.saturating_duration_since(Instant::now());
+                frame = self.receive(rank, left, "training on a batch")?;
+            }
+            match frame {
                 FromRunner::Next { step, weights } if step == index as u64 => {
                     wanting += 1;
                     if rank == 0 {
