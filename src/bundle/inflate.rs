@@ -2,7 +2,7 @@
 
 use std::io::{Cursor, Read};
 
-use flate2::Crc;
+use crc32fast::Hasher;
 use flate2::bufread::DeflateDecoder;
 
 use super::error::{BundleError, StructureFault as Fault, broken, shown};
@@ -121,7 +121,7 @@ impl<'a> Unpacker<'a> {
             _ => None,
         };
         let mut stored = packed;
-        let mut checksum = Crc::new();
+        let mut checksum = Hasher::new();
         // Callers have checked the sum of the declared sizes, so this is bounded.
         let mut content = Vec::with_capacity(declared);
         let mut chunk = [0; CHUNK_BYTES];
@@ -145,8 +145,9 @@ impl<'a> Unpacker<'a> {
         if content.len() != declared {
             return Err(wrong_content(format!("{} bytes", content.len())));
         }
-        if checksum.sum() != member.crc32 {
-            return Err(wrong_content(format!("CRC-32 {:08x}", checksum.sum())));
+        let checksum = checksum.finalize();
+        if checksum != member.crc32 {
+            return Err(wrong_content(format!("CRC-32 {checksum:08x}")));
         }
         let used = inflated.map_or(packed.len() as u64, |inflated| inflated.total_in());
         if used != packed.len() as u64 {

@@ -1,10 +1,14 @@
-//! The narrow door to the Python parser: the only file that names `rustpython_parser`.
+//! The narrow door to the Python parser: nothing outside of it names `rustpython_parser`.
 //!
-//! The lexer runs first and its tokens are checked against [`super::limits`] before the parser sees them, because a
+//! Tokens come from [`lexer`] and are checked against [`super::limits`] before the parser sees them, because a
 //! deep syntax tree overflows the stack when it is walked or dropped, and that cannot be caught.
+
+mod lexer;
 
 pub use rustpython_parser::ast;
 use rustpython_parser::{Mode, StringKind, Tok, lexer::LexResult};
+
+pub use lexer::difference;
 
 use super::fingerprints::TokenHashes;
 use super::limits::{self, LimitExceeded, NestingMeter};
@@ -52,7 +56,7 @@ pub enum ParseProblem {
 pub fn parse_module(source: &str) -> Result<ParsedModule, ParseProblem> {
     let mut tokens = Checked {
         source,
-        lexer: rustpython_parser::lexer::lex(source, Mode::Module),
+        lexer: lexer::Lexer::new(source),
         meter: NestingMeter::default(),
         hashes: TokenHashes::for_source(source),
         has_data_words: false,
@@ -152,7 +156,7 @@ impl<L: Iterator<Item = LexResult>> Iterator for Checked<'_, L> {
 /// Tokens of a file for [`super::normalise`], without building a tree.
 pub fn tokens_of(source: &str) -> Result<Vec<Token>, ParseProblem> {
     let mut tokens = Vec::new();
-    for item in rustpython_parser::lexer::lex(source, Mode::Module) {
+    for item in lexer::Lexer::new(source) {
         match item {
             Ok((tok, range)) => tokens.push(Token {
                 kind: kind_of(&tok),
