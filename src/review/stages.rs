@@ -1,4 +1,4 @@
-//! Where the time of a review goes, for `just bench-review --stages`.
+//! Where the time of a review goes, for `just bench-review`.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -1,11 +1,11 @@
 //! Sets of hashes as sorted lists.
 
 /// Bits by which one pass sorts.
-const DIGIT_BITS: u32 = 11;
+const DIGIT_BITS: u32 = 8;
 const DIGITS: usize = 1 << DIGIT_BITS;
 const PASSES: usize = u32::BITS.div_ceil(DIGIT_BITS) as usize;
 /// Below this, counting costs more than comparing.
-const MIN_COUNTED: usize = 512;
+const MIN_COUNTED: usize = 192;
 
 /// Sorts and removes repetitions.
 pub fn set(mut hashes: Vec<u32>) -> Vec<u32> {
