@@ -90,7 +90,14 @@ impl<'a> Bundle<'a> {
 
     /// Whether `dotted` is a module or package of the submission.
     pub fn is_own(&self, dotted: &str) -> bool {
-        self.modules.contains_key(dotted) || self.packages.contains(dotted)
+        self.modules.contains_key(dotted)
+            || self.packages.contains(dotted)
+            || self.is_unseen(dotted)
+    }
+
+    /// Whether `dotted` is the other script of a file that stands alone.
+    pub fn is_unseen(&self, dotted: &str) -> bool {
+        self.roles.architecture.0.is_empty() && matches!(dotted, "architecture" | "training")
     }
 
     /// Resolves `from ..module import` in the file at `path` to an absolute dotted name.

@@ -40,6 +40,9 @@ pub fn read<'a>(path: &'a str, bytes: &'a [u8]) -> Result<Decoded<'a>, Box<Findi
         Err(problem) => {
             let (rule_id, detail, offset) = match problem {
                 ParseProblem::Syntax { message, offset } => ("prism:syntax-error", message, offset),
+                ParseProblem::Unsupported { message, offset } => {
+                    ("prism:unsupported-syntax", message, offset)
+                }
                 ParseProblem::Limit(exceeded) => (
                     "prism:source-limit",
                     format!(
