@@ -21,7 +21,7 @@ use crate::progress::RunProgress;
 use crate::referee::events::Event;
 use crate::referee::launch::SPINS;
 use crate::referee::measured::Measured;
-use crate::referee::plan::{RunPlan, V1Plan};
+use crate::referee::plan::{RunPlan, Source, V1Plan};
 use crate::referee::session::MEASURED;
 use crate::review;
 use crate::sandbox::process::ProcessIdentity;
@@ -263,7 +263,12 @@ pub(super) fn prepare(
     let absolute = |path: &Path| std::path::absolute(path).map_err(crate::outbox::at(path));
     let work = absolute(work)?;
     let project = work.join("project");
+    let bare = review::bare_sources(&bundle.files);
     for (name, bytes) in &bundle.files {
+        // What is not charged is not there when it runs.
+        let bytes = bare
+            .get(name)
+            .map_or(&bytes[..], |bare| bare.text.as_bytes());
         // Names were checked when the archive was opened: plain segments, no links, nothing above the folder.
         let path = project.join(name);
         let folder = path.parent().unwrap_or(&project);
@@ -298,7 +303,7 @@ pub(super) fn prepare(
         architecture: bundle.architecture.clone(),
         training: bundle.training.clone(),
         v1: v1_plan(bundle, status.attempts),
-        sources: review::ast_digests(&bundle.files),
+        sources: bare.into_iter().map(planned).collect(),
         tokenizer: bundle.tokenizer.clone(),
         prism,
         folder: work,
@@ -307,6 +312,14 @@ pub(super) fn prepare(
         config,
     };
     Ok(plan)
+}
+
+fn planned((path, bare): (String, review::BareSource)) -> (String, Source) {
+    let source = Source {
+        ast_sha256: bare.ast_sha256,
+        lines: bare.lines,
+    };
+    (path, source)
 }
 
 /// What the loop of the first contract is told, for a bundle that follows it.

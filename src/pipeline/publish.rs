@@ -20,8 +20,9 @@ use crate::digest::{file_digest, own_executable, sha256};
 use crate::outbox::schema::Schema;
 use crate::outbox::status::{Reason, State, Status, Verdict};
 use crate::outbox::{Outbox, OutboxError, atomic};
+use crate::referee::author_lines::{self, Forms};
 use crate::referee::journal;
-use crate::referee::launch::Phase;
+use crate::referee::launch::{INSIDE_PROJECT, Phase};
 use crate::referee::measured::Measured;
 use crate::referee::phases::train::WALL_CLOCK;
 use crate::referee::plan::RunPlan;
@@ -49,7 +50,7 @@ pub fn publish(
 ) -> Result<(), MeasureFailure> {
     let folder = outbox.submission(&status.submission_id);
     let has_stream = publish_streams(plan, &folder)?;
-    publish_logs(outbox, plan, &folder)?;
+    publish_logs(outbox, plan, bundle, &folder)?;
     let digests = publish_circumstances(plan, measured, &folder)?;
     status.advance(State::Measured, SystemTime::now());
     status.write(outbox)?;
@@ -180,21 +181,47 @@ fn place(draft: &Path, to: &Path) -> Result<(), OutboxError> {
 }
 
 /// The training's log is public. The twin and the held-out process see secret text: theirs are the operator's.
-fn publish_logs(outbox: &Outbox, plan: &RunPlan, folder: &Path) -> Result<(), OutboxError> {
-    let log = |phase: Phase| plan.folder.join(format!("{}.log", phase.name()));
-    let train = log(Phase::Train);
-    if train.exists() {
-        place(&train, &folder.join(LOG))?;
-    }
+fn publish_logs(
+    outbox: &Outbox,
+    plan: &RunPlan,
+    bundle: &Bundle,
+    folder: &Path,
+) -> Result<(), OutboxError> {
     let private = outbox.private(&plan.submission_id);
     atomic::create_folder(&private)?;
-    for phase in [Phase::Twin, Phase::Shadow, Phase::HeldOut] {
-        let path = log(phase);
-        if path.exists() {
-            place(&path, &private.join(format!("{}.log", phase.name())))?;
+    for phase in [Phase::Train, Phase::Twin, Phase::Shadow, Phase::HeldOut] {
+        let path = plan.folder.join(format!("{}.log", phase.name()));
+        if !path.exists() {
+            continue;
+        }
+        in_author_lines(&path, plan, bundle)?;
+        match phase {
+            Phase::Train => place(&path, &folder.join(LOG))?,
+            phase => place(&path, &private.join(format!("{}.log", phase.name())))?,
         }
     }
     Ok(())
+}
+
+/// Writes a log again as if the author's files had run, and not the same without comments, docstrings and layout.
+fn in_author_lines(path: &Path, plan: &RunPlan, bundle: &Bundle) -> Result<(), OutboxError> {
+    let bare = review::bare_sources(&bundle.files);
+    let files = plan
+        .sources
+        .iter()
+        .filter_map(|(name, source)| {
+            let forms = Forms {
+                source,
+                bare: &bare.get(name)?.text,
+                author: std::str::from_utf8(bundle.files.get(name)?).ok()?,
+            };
+            Some((name.clone(), forms))
+        })
+        .collect();
+    let host = plan.project.display().to_string();
+    let log = fs::read(path).map_err(crate::outbox::at(path))?;
+    let log = author_lines::log(&log, &[INSIDE_PROJECT, &host], &files);
+    fs::write(path, log).map_err(crate::outbox::at(path))
 }
 
 /// Digests of what a run was made with.

@@ -9,8 +9,9 @@ use sha2::{Digest, Sha256};
 
 use crate::dataset::stream::Batch;
 
-/// Probes to expect in a stream, however short.
-const EXPECTED_PROBES: usize = 8;
+/// Probes to expect in a stream, however short: of a leak at one step in sixteen they miss all in one run of eight
+/// at most, and in fewer where the stream is so short that they meet each second or third step.
+const EXPECTED_PROBES: usize = 32;
 
 /// Secret choices of a run, from its key: deterministic for the operator, unforeseeable for the submission.
 #[derive(Debug, Clone)]
@@ -101,26 +102,42 @@ impl Schedule {
                 batch: batch.clone(),
             });
         }
-        // A row of one column has no suffix: its place among the others is all that can change.
-        let stays = shortest >= 2 && draw.below(2) == 0;
-        let rotation = if stays || batch.rows < 2 {
-            0
-        } else {
-            1 + draw.below(batch.rows as u64 - 1) as usize
-        };
-        let shift = 1 + draw.below(batch.rows.max(2) as u64 - 1) as usize;
-        let cuts: Vec<usize> = (0..batch.rows)
-            .map(|_| match shortest {
-                0 | 1 => shortest,
-                _ => 1 + draw.below(shortest as u64 - 1) as usize,
-            })
-            .collect();
-        Some(Probe {
-            batch: changed(batch, &cuts, rotation, shift, &mut draw),
-            cuts: Some(cuts),
-            rotation,
-            before,
+        Some(changed_probe(batch, shortest, before, &mut draw))
+    }
+
+    /// A probe for a step that has none and is to be looked at again, after its scored prediction. None: probes are off, or
+    /// nothing of the batch can be changed.
+    pub fn second_look(&self, step: u32, rank: u32, batch: &Batch) -> Option<Probe> {
+        let shortest = batch.lengths.iter().copied().min().unwrap_or(0);
+        if self.one_in == 0 || (shortest < 2 && batch.rows < 2) {
+            return None;
+        }
+        let mut draw = Draw::new(&self.for_phase("second look").key, step, rank);
+        Some(changed_probe(batch, shortest, false, &mut draw))
+    }
+}
+
+/// A probe in which what must not matter is another.
+fn changed_probe(batch: &Batch, shortest: usize, before: bool, draw: &mut Draw) -> Probe {
+    // A row of one column has no suffix: its place among the others is all that can change.
+    let stays = shortest >= 2 && draw.below(2) == 0;
+    let rotation = if stays || batch.rows < 2 {
+        0
+    } else {
+        1 + draw.below(batch.rows as u64 - 1) as usize
+    };
+    let shift = 1 + draw.below(batch.rows.max(2) as u64 - 1) as usize;
+    let cuts: Vec<usize> = (0..batch.rows)
+        .map(|_| match shortest {
+            0 | 1 => shortest,
+            _ => 1 + draw.below(shortest as u64 - 1) as usize,
         })
+        .collect();
+    Probe {
+        batch: changed(batch, &cuts, rotation, shift, draw),
+        cuts: Some(cuts),
+        rotation,
+        before,
     }
 }
 
@@ -177,6 +194,34 @@ pub fn largest_difference(
                 _ => f64::INFINITY,
             };
             largest = largest.max(difference);
+            compared += 1;
+        }
+    }
+    (largest, compared)
+}
+
+/// The same of the losses alone, where nobody kept the logits.
+pub fn largest_loss_difference(
+    probe: &Probe,
+    scored_nats: &[f64],
+    probe_nats: &[f64],
+) -> (f64, u64) {
+    let (rows, cols) = (probe.batch.rows, probe.batch.cols);
+    let mut largest = 0f64;
+    let mut compared = 0;
+    for row in 0..rows {
+        let there = (row + probe.rotation) % rows;
+        let cut = probe.cuts.as_ref().map_or(cols, |cuts| cuts[row]);
+        for column in 0..cut {
+            let (ours, theirs) = (
+                scored_nats[row * cols + column],
+                probe_nats[there * cols + column],
+            );
+            largest = largest.max(match (ours.is_finite(), theirs.is_finite()) {
+                (true, true) => (ours - theirs).abs(),
+                (false, false) => 0.0,
+                _ => f64::INFINITY,
+            });
             compared += 1;
         }
     }
@@ -323,6 +368,41 @@ mod tests {
             found >= 15,
             "{found} of 20 probes saw a leak of one position"
         );
+    }
+
+    #[test]
+    fn a_second_look_changes_something_and_is_no_repeat() {
+        let schedule = Schedule::new([7; 32], 2, 64);
+        let batch = batch(4, 32);
+        for step in 2..40 {
+            let probe = schedule.second_look(step, 0, &batch).unwrap();
+            assert!(!probe.before && probe.cuts.is_some());
+            assert_ne!(probe.batch.ids, batch.ids, "step {step}");
+        }
+        let off = Schedule::new([7; 32], 0, 0);
+        assert_eq!(off.second_look(3, 0, &batch), None);
+    }
+
+    #[test]
+    fn losses_alone_tell_a_leak_from_none() {
+        let schedule = Schedule::new([7; 32], 2, 64);
+        let batch = batch(4, 32);
+        for ahead in [0, 1] {
+            let probe = schedule.second_look(5, 0, &batch).unwrap();
+            let nats = |batch: &Batch, targets: &[u32]| {
+                let mut nats = Vec::new();
+                PlainLoss
+                    .token_nats(&model(batch, ahead, 4.0), VOCAB, targets, &mut nats)
+                    .unwrap();
+                nats
+            };
+            let scored = nats(&batch, &batch.targets);
+            let probed = nats(&probe.batch, &probe_targets(&probe, &batch));
+            let (difference, compared) = largest_loss_difference(&probe, &scored, &probed);
+            assert_eq!(difference > 0.1, ahead == 1, "{difference}");
+            let cuts = probe.cuts.unwrap();
+            assert_eq!(compared as usize, cuts.iter().sum::<usize>());
+        }
     }
 
     #[test]

@@ -11,12 +11,13 @@
 use std::time::{Duration, Instant};
 
 use super::causality::Schedule;
-use super::connection::{Connection, Stop};
+use super::connection::Connection;
 use super::loss::{Loss, charge};
 use super::measured::Fault;
 use super::patience::Patience;
 use super::shm::{Geometry, SharedMemory};
 use super::step::{self, Prediction};
+use super::stop::Stop;
 use super::transport::{Transport, TransportFigures, survivals};
 use crate::config::Audit;
 use crate::dataset::stream::Batch;

@@ -1,65 +1,18 @@
-//! One rank: its socket, its shared memory, and what can stop the conversation.
+//! One rank: its socket, its shared memory, the questions and the answers.
 
+use std::collections::BTreeMap;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::author_lines;
 use super::measured::Fault;
+use super::plan::Source;
+use super::raised::raised;
 use super::shm::{Geometry, SharedMemory};
-use super::wire::{self, FromReferee, FromRunner, Stage, WireError};
+use super::stop::{Stop, protocol, stop_for, unexpected};
+use super::wire::{self, FromReferee, FromRunner};
 use crate::dataset::stream::Batch;
-use crate::sandbox::{Breach, Running, SandboxError};
-
-/// What ends a run before its time.
-#[derive(Debug)]
-pub enum Stop {
-    /// The submission's own affair: a verdict.
-    Fault(Fault),
-    /// Ours or the machine's: the run can be tried again.
-    Infrastructure { message: String, hint: String },
-}
-
-impl Stop {
-    pub fn infrastructure(message: impl Into<String>) -> Self {
-        Self::Infrastructure {
-            message: message.into(),
-            hint: "the submission is tried again; if it happens again, look at the machine"
-                .to_owned(),
-        }
-    }
-
-    /// An input/output error of ours.
-    pub fn io(what: &str) -> impl FnOnce(std::io::Error) -> Self {
-        let what = what.to_owned();
-        move |error| Self::infrastructure(format!("{what}: {error}"))
-    }
-}
-
-impl From<Fault> for Stop {
-    fn from(fault: Fault) -> Self {
-        Self::Fault(fault)
-    }
-}
-
-impl From<SandboxError> for Stop {
-    fn from(error: SandboxError) -> Self {
-        Self::Infrastructure {
-            message: error.to_string(),
-            hint: error.hint().to_owned(),
-        }
-    }
-}
-
-impl From<crate::dataset::DatasetError> for Stop {
-    fn from(error: crate::dataset::DatasetError) -> Self {
-        if error.is_choice_of_tokenizer() {
-            return Fault::new("prism:tokenizer", error.to_string(), error.hint()).into();
-        }
-        Self::Infrastructure {
-            message: error.to_string(),
-            hint: error.hint().to_owned(),
-        }
-    }
-}
 
 /// Longest time for the runner to take a frame.
 const SEND_PATIENCE: Duration = Duration::from_secs(30);
@@ -71,6 +24,8 @@ pub struct Connection {
     rank: u32,
     memory: Option<SharedMemory>,
     calls: u64,
+    /// What the process runs, so that a fault can name the author's line.
+    sources: Arc<BTreeMap<String, Source>>,
 }
 
 impl Connection {
@@ -80,7 +35,14 @@ impl Connection {
             rank,
             memory: None,
             calls: 0,
+            sources: Arc::default(),
         }
+    }
+
+    /// The same connection to a process that runs these files.
+    pub fn to_sources(mut self, sources: Arc<BTreeMap<String, Source>>) -> Self {
+        self.sources = sources;
+        self
     }
 
     pub fn rank(&self) -> u32 {
@@ -107,7 +69,10 @@ impl Connection {
                 exception,
                 message,
                 place,
-            } => Err(raised(stage, &exception, &message, &place).into()),
+            } => {
+                let place = author_lines::place(&self.sources, &place);
+                Err(raised(stage, &exception, &message, &place).into())
+            }
             frame => Ok(frame),
         }
     }
@@ -244,185 +209,6 @@ impl Connection {
 
 fn no_memory() -> Stop {
     Stop::infrastructure("a prediction before attach: a fault of the referee")
-}
-
-fn protocol(message: String) -> Fault {
-    Fault::new(
-        "prism:protocol",
-        format!("the training process broke the protocol: {message}"),
-        "do not touch the harness's modules, sockets or memory; use ctx as documented",
-    )
-}
-
-/// A frame out of its place.
-pub fn unexpected(frame: &FromRunner, expected: &str) -> Fault {
-    protocol(format!("got frame {:?}, expected {expected}", frame.kind()))
-}
-
-/// What the submission's code raised, by stage.
-fn raised(stage: Stage, exception: &str, message: &str, place: &str) -> Fault {
-    let (exception, message, place) = (
-        wire::clipped(exception),
-        wire::clipped(message),
-        wire::clipped(place),
-    );
-    let at = if place.is_empty() {
-        String::new()
-    } else {
-        format!(" at {place}")
-    };
-    let text = |what: &str| format!("{what} raised {exception}{at}: {message}");
-    match stage {
-        Stage::Import => Fault::new(
-            "prism:import-error",
-            text("importing the submission"),
-            "the traceback is in run.log",
-        ),
-        Stage::Build if exception == "TypeError" && message.contains("torch.nn.Module") => {
-            Fault::new(
-                "prism:build-model-return-type",
-                message,
-                "build_model(ctx) must return a torch.nn.Module",
-            )
-        }
-        Stage::Build if out_of_memory(&exception, &message) => Fault::new(
-            "prism:build-model-resource",
-            text("build_model"),
-            "build a smaller model",
-        ),
-        Stage::Build => Fault::new(
-            "prism:build-model-instantiation",
-            text("build_model"),
-            "run build_model(ctx) on its own with vocab_size 4096 and sequence_length 128",
-        ),
-        Stage::Load => Fault::new(
-            "prism:state",
-            text("loading the saved weights into a fresh build_model"),
-            "everything that training changes must be in the model's state_dict",
-        ),
-        Stage::Forward => Fault::new(
-            "prism:runtime-error",
-            text("the model's forward"),
-            "see run.log",
-        ),
-        // Names of the runner's own; a submission that raises them gives itself this verdict.
-        Stage::Train if ["TokenizerRefused", "UnknownTokenizer"].contains(&exception.as_str()) => {
-            Fault::new(
-                "prism:tokenizer",
-                text("train"),
-                "name a tokenizer of the contest, or ship a tokenizer.json and name it in prism.yaml",
-            )
-        }
-        Stage::Train if out_of_memory(&exception, &message) => {
-            Fault::new("prism:resource-oom", text("train"), "use less memory")
-        }
-        Stage::Train => Fault::new(
-            "prism:runtime-error",
-            text("train"),
-            "the traceback is in run.log",
-        ),
-        Stage::Save => Fault::new(
-            "prism:state",
-            text("saving the weights"),
-            "state_dict must hold tensors only",
-        ),
-    }
-}
-
-fn out_of_memory(exception: &str, message: &str) -> bool {
-    let message = message.to_lowercase();
-    exception == "MemoryError"
-        || exception == "OutOfMemoryError"
-        || [
-            "out of memory",
-            "can't allocate memory",
-            "cannot allocate memory",
-            "defaultcpuallocator",
-        ]
-        .iter()
-        .any(|text| message.contains(text))
-}
-
-/// A wire error, before anybody looked why.
-fn stop_for(error: WireError) -> Stop {
-    let rule_id = match error {
-        WireError::Closed => CLOSED,
-        WireError::Deadline(_) => DEADLINE,
-        WireError::Size { .. } | WireError::Schema(_) | WireError::Descriptors => "prism:protocol",
-        WireError::Io(error) => {
-            return Stop::infrastructure(format!("the referee's socket: {error}"));
-        }
-    };
-    if rule_id == "prism:protocol" {
-        return protocol(error.to_string()).into();
-    }
-    Fault::new(rule_id, error.to_string(), "").into()
-}
-
-/// Placeholders that [`explain`] replaces.
-const CLOSED: &str = "closed";
-const DEADLINE: &str = "deadline";
-
-/// Says why a conversation ended, with what the sandbox knows: a broken limit comes first, then how the process died.
-pub fn explain(stop: Stop, running: &Running, doing: &str) -> Stop {
-    let Stop::Fault(fault) = stop else {
-        return stop;
-    };
-    // A broken limit closes the socket a moment before anybody hears of it.
-    if fault.rule_id == CLOSED {
-        wait_for_end(running);
-    }
-    if let Some(breach) = running.breach() {
-        return breached(breach).into();
-    }
-    match fault.rule_id.as_str() {
-        CLOSED => {
-            let how = match running.ended() {
-                Some(ended) => match (ended.code, ended.signal) {
-                    (Some(code), _) if code > 128 => format!("was ended by signal {}", code - 128),
-                    (Some(code), _) => format!("ended with status {code}"),
-                    (None, Some(signal)) => format!("was ended by signal {signal}"),
-                    (None, None) => "ended".to_owned(),
-                },
-                None => "closed its connection".to_owned(),
-            };
-            Fault::new(
-                "prism:runtime-error",
-                format!("the training process {how} while {doing}"),
-                "see run.log; the process must stay until train(ctx) returns",
-            )
-            .into()
-        }
-        DEADLINE => Fault::new(
-            "prism:budget-exceeded",
-            format!("{} while {doing}", fault.message),
-            "the run must keep asking for batches until its budget ends, then return from train(ctx)",
-        )
-        .into(),
-        _ => Stop::Fault(fault),
-    }
-}
-
-fn wait_for_end(running: &Running) {
-    let deadline = Instant::now() + Duration::from_secs(2);
-    while running.ended().is_none() && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-fn breached(breach: Breach) -> Fault {
-    let (rule_id, hint) = match breach {
-        Breach::Memory { .. } => (
-            "prism:resource-oom",
-            "use less memory: a smaller model or batch",
-        ),
-        Breach::Processes { .. } => (
-            "prism:resource-processes",
-            "start fewer processes and threads",
-        ),
-        Breach::Artifacts { .. } => ("prism:artifacts-quota", "write less to ctx.artifacts_dir"),
-    };
-    Fault::new(rule_id, breach.to_string(), hint)
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! What a submission asked for with `ctx.iter_train_batches`, and whether it may have it.
 
-use super::connection::Stop;
 use super::measured::Fault;
 use super::phases::train::Opened;
 use super::plan::RunPlan;
 use super::shm::Geometry;
+use super::stop::Stop;
 use super::wire;
 use crate::config::Config;
 use crate::dataset::stream::TokenStream;

@@ -6,14 +6,16 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags};
 
-use super::connection::{Connection, Stop};
+use super::connection::Connection;
 use super::launch::{Phase, SOCKET, command, data_dir};
 use super::measured::Environment;
 use super::plan::RunPlan;
+use super::stop::Stop;
 use super::wire::{self, FromReferee, FromRunner};
 use super::{sources, structure};
 use crate::config::Device;
@@ -46,6 +48,7 @@ pub fn start(
     };
     let running = sandbox::start(&command)?;
     let deadline = Instant::now() + Duration::from_secs(plan.config.run.startup_s);
+    let sources = Arc::new(plan.sources.clone());
     let mut ranks: BTreeMap<u32, (Connection, Environment)> = BTreeMap::new();
     while ranks.len() < world_size as usize {
         let stream = match listener.accept() {
@@ -83,7 +86,8 @@ pub fn start(
                 phase.name()
             )));
         }
-        ranks.insert(rank, (Connection::new(stream, rank), environment));
+        let connection = Connection::new(stream, rank).to_sources(Arc::clone(&sources));
+        ranks.insert(rank, (connection, environment));
     }
     let environment = ranks
         .get(&0)
@@ -109,7 +113,7 @@ pub fn start(
         })?;
     }
     let patience = deadline.saturating_duration_since(Instant::now());
-    sources::check(&plan.sources, &mut connections, &running, patience)?;
+    sources::check(&sources, &mut connections, &running, patience)?;
     Ok(Started {
         connections,
         running,

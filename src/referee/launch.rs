@@ -13,6 +13,9 @@ use crate::sandbox::{self, Command, Limits, Mount, SandboxError, python};
 /// Name of the referee's socket in its folder.
 pub const SOCKET: &str = "referee.sock";
 
+/// Where a sandboxed process finds the submission's files.
+pub const INSIDE_PROJECT: &str = "/prism/project";
+
 /// How often idle threads of OpenMP look for work before they sleep, in the runner and in the referee. The two take turns,
 /// and the default keeps the cores of the one that waits busy for about 10 ms after its turn. It changes no bit.
 pub const SPINS: (&str, &str) = ("GOMP_SPINCOUNT", "10000");
@@ -148,6 +151,9 @@ fn environment(plan: &RunPlan, command: &Command, socket: &Path) -> BTreeMap<Str
         sandbox::Isolation::None => command.scratch.display().to_string(),
         _ => "/tmp".to_owned(),
     };
+    // A run on the CPU is one on the CPU, also where no sandbox hides the GPUs.
+    let hidden_devices =
+        (run.device == crate::config::Device::Cpu).then(|| ("CUDA_VISIBLE_DEVICES", String::new()));
     [
         ("PATH", "/usr/local/bin:/usr/bin:/bin".to_owned()),
         ("LANG", "C.UTF-8".to_owned()),
@@ -173,6 +179,7 @@ fn environment(plan: &RunPlan, command: &Command, socket: &Path) -> BTreeMap<Str
         ("PRISM_SOCKET", socket.display().to_string()),
     ]
     .into_iter()
+    .chain(hidden_devices)
     .map(|(name, value)| (name.to_owned(), value))
     .collect()
 }

@@ -3,6 +3,7 @@
 //! [`session::measure`] runs one submission through its three processes (twin, training, held-out) and returns what was
 //! measured. The loss itself is behind [`loss::Loss`], so that everything else builds and is tested without libtorch.
 
+pub mod author_lines;
 pub mod blind;
 pub mod causality;
 pub mod checkpoint;
@@ -21,6 +22,7 @@ pub mod past;
 pub mod patience;
 pub mod phases;
 pub mod plan;
+mod raised;
 pub mod reference;
 pub mod runner_files;
 pub mod saved_weights;
@@ -29,7 +31,9 @@ pub mod shm;
 pub mod snapshot;
 mod sources;
 pub mod step;
+pub mod stop;
 pub mod structure;
+pub mod surprise;
 pub mod texts;
 pub mod transport;
 pub mod v1_outcome;

@@ -25,8 +25,8 @@ pub struct RunPlan {
     /// What the loop of the first contract is told; none: the submission has a `train` of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub v1: Option<V1Plan>,
-    /// Digest of the syntax tree of every Python file, as the review read it.
-    pub sources: BTreeMap<String, String>,
+    /// Every Python file as it runs: without comments, docstrings and layout.
+    pub sources: BTreeMap<String, Source>,
     /// `tokenizer:` of prism.yaml, which the training can only agree with. `tokenizer.json` is the project's own file.
     pub tokenizer: Option<String>,
     /// The `prism` executable, which loads a tokenizer of the project's own in a process of its own.
@@ -38,6 +38,16 @@ pub struct RunPlan {
     /// Key of the stream's order, hexadecimal, where the order is keyed; secret until the run is over.
     pub order_key: Option<String>,
     pub config: Config,
+}
+
+/// A Python file as it runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// Digest of its syntax tree, as our parser reads it.
+    pub ast_sha256: String,
+    /// For each of its lines the author's, from 1.
+    pub lines: Vec<u32>,
 }
 
 /// A submission of the first contract.

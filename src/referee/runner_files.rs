@@ -26,6 +26,7 @@ pub const RUNNER_FILES: &[(&str, &str)] = &[
     runner_file!("prism_runner/session.py"),
     runner_file!("prism_runner/sources.py"),
     runner_file!("prism_runner/structure.py"),
+    runner_file!("prism_runner/transfer.py"),
     runner_file!("prism_runner/v1_checkpoint.py"),
     runner_file!("prism_runner/v1_loop.py"),
     runner_file!("prism_runner/v1_submission.py"),

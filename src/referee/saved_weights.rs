@@ -14,8 +14,8 @@ use rustix::fs::{Mode, OFlags};
 use safetensors::tensor::{Metadata, TensorInfo};
 use sha2::{Digest, Sha256};
 
-use super::connection::Stop;
 use super::measured::Fault;
+use super::stop::Stop;
 use crate::digest;
 
 /// Largest header of a safetensors file (the format's own limit).

@@ -16,7 +16,6 @@ use std::time::Instant;
 use std::time::SystemTime;
 
 use super::causality::Schedule;
-use super::connection::Stop;
 use super::events::Event;
 use super::events::RunStage;
 use super::journal::Journal;
@@ -30,6 +29,7 @@ use super::plan::RunPlan;
 use super::runner_files;
 use super::shm::Geometry;
 use super::step::Prediction;
+use super::stop::Stop;
 use super::texts as corpus_texts;
 use super::texts::Texts;
 use crate::config::Config;

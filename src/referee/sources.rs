@@ -6,8 +6,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::connection::{Connection, Stop, explain, unexpected};
+use super::connection::Connection;
 use super::measured::Fault;
+use super::plan::Source;
+use super::stop::{Stop, explain, unexpected};
 use super::wire::{FromRunner, clipped};
 use crate::sandbox::Running;
 
@@ -16,7 +18,7 @@ use crate::sandbox::Running;
 /// # Errors
 /// A fault `prism:parser-differential` where a digest, or the list of files, is another.
 pub fn check(
-    expected: &BTreeMap<String, String>,
+    expected: &BTreeMap<String, Source>,
     connections: &mut [Connection],
     running: &Running,
     patience: Duration,
@@ -53,10 +55,11 @@ fn take(
 }
 
 fn compare(
-    expected: &BTreeMap<String, String>,
+    expected: &BTreeMap<String, Source>,
     told: &BTreeMap<String, Option<String>>,
 ) -> Result<(), Fault> {
-    for (path, reviewed) in expected {
+    for (path, source) in expected {
+        let reviewed = &source.ast_sha256;
         let got = match told.get(path) {
             Some(Some(digest)) if digest == reviewed => continue,
             Some(Some(digest)) => format!("syntax tree {}", clipped(digest)),
@@ -86,10 +89,14 @@ mod tests {
 
     #[test]
     fn the_first_difference_is_named() {
-        let expected = BTreeMap::from([
-            ("a.py".to_owned(), "11".to_owned()),
-            ("b.py".to_owned(), "22".to_owned()),
-        ]);
+        let expected = [("a.py", "11"), ("b.py", "22")].map(|(path, digest)| {
+            let source = Source {
+                ast_sha256: digest.to_owned(),
+                lines: Vec::new(),
+            };
+            (path.to_owned(), source)
+        });
+        let expected = BTreeMap::from(expected);
         type Told<'a> = &'a [(&'a str, Option<&'a str>)];
         let table: &[(Told<'_>, Option<&str>)] = &[
             (&[("a.py", Some("11")), ("b.py", Some("22"))], None),

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::causality::{Probe, largest_difference, probe_targets};
-use super::connection::{Connection, Stop};
+use super::connection::Connection;
 use super::loss::{Charge, Loss, uniform_nats};
+use super::stop::Stop;
 use crate::dataset::stream::{Batch, TokenStream};
 
 /// Logits that are copied out at once where nobody needs all of them: 1 MiB.

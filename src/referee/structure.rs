@@ -5,12 +5,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::connection::{Connection, Stop, explain, unexpected};
+use super::connection::Connection;
 use super::handshake;
 use super::launch::Phase;
 use super::measured::Fault;
 use super::phases::take_built;
 use super::plan::RunPlan;
+use super::stop::{Stop, explain, unexpected};
 use super::wire::{FromReferee, FromRunner, clipped};
 use crate::config::Device;
 use crate::families::structure::{self, Line, MAX_ATOMS, MAX_LINES, Structure};

@@ -13,9 +13,10 @@ use proptest::test_runner::Config;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use serde_json::Value;
 
-use super::connection::{Connection, Stop};
+use super::connection::Connection;
 use super::measured::Fault;
 use super::shm::Geometry;
+use super::stop::Stop;
 use super::wire::{self, FromReferee, FromRunner, MAX_FRAME_BYTES, WireError};
 
 fn config() -> Config {

@@ -6,6 +6,7 @@
 
 mod ast_digest;
 mod authored;
+mod bare;
 mod builtins;
 mod bundle;
 mod canonical_graph;
@@ -55,6 +56,7 @@ use std::collections::BTreeMap;
 
 use crate::bundle::ContractVersion;
 
+pub use bare::{BareSource, bare_sources};
 pub use catalogue::{RULES, Rule, Severity};
 pub use distributed::{DistributedPolicy, DistributedReport};
 pub use finding::Finding;
@@ -64,7 +66,7 @@ pub use hooks::{ContractReport, Hook, HookRole, inference_hook};
 pub use metadata::{ArchitectureMetadata, RoleFiles, metadata};
 pub use normalise::{NormaliseError, normalised_source};
 pub use parse::difference as token_difference;
-pub use recall::{ast_digests, fingerprints, hooks_of};
+pub use recall::{fingerprints, hooks_of};
 pub use render::render;
 pub use report::{FileReport, Review, Verdict};
 pub use sarif::{SarifLog, Subject};

@@ -32,11 +32,7 @@ const DEDENT: u8 = 0x02;
 /// Concatenates all files in path order: Python files as their tokens, one space apart, with a newline for each logical
 /// line, 0x01 for INDENT and 0x02 for DEDENT; other files verbatim. Each file begins with its path and a newline.
 pub fn normalised_source(files: &BTreeMap<String, Vec<u8>>) -> Result<Vec<u8>, NormaliseError> {
-    let reads_docstrings = files.values().any(|bytes| {
-        bytes
-            .windows(b"__doc__".len())
-            .any(|window| window == b"__doc__")
-    });
+    let reads_docstrings = reads_docstrings(files);
     let mut output = Vec::new();
     for (path, bytes) in files {
         output.extend_from_slice(path.as_bytes());
@@ -49,6 +45,15 @@ pub fn normalised_source(files: &BTreeMap<String, Vec<u8>>) -> Result<Vec<u8>, N
         }
     }
     Ok(output)
+}
+
+/// Whether any file mentions `__doc__`: docstrings then count, and stay.
+pub(super) fn reads_docstrings(files: &BTreeMap<String, Vec<u8>>) -> bool {
+    files.values().any(|bytes| {
+        bytes
+            .windows(b"__doc__".len())
+            .any(|window| window == b"__doc__")
+    })
 }
 
 fn append_python(
@@ -70,32 +75,67 @@ fn append_python(
             ParseProblem::Limit(exceeded) => format!("too many {}", exceeded.what),
         })
     })?;
-    let mut statement: Vec<&Token> = Vec::new();
-    let flush = |output: &mut Vec<u8>, statement: &mut Vec<&Token>| {
-        let is_text =
-            !statement.is_empty() && statement.iter().all(|token| token.kind == TokenKind::Str);
-        if !(statement.is_empty() || is_text && drop_docstrings) {
-            for (index, token) in statement.iter().enumerate() {
-                if index > 0 {
-                    output.push(b' ');
+    for piece in pieces(&tokens, drop_docstrings) {
+        match piece {
+            Piece::Indent => output.push(INDENT),
+            Piece::Dedent => output.push(DEDENT),
+            Piece::Line(statements) => {
+                for statement in statements {
+                    for (index, token) in statement.iter().enumerate() {
+                        if index > 0 {
+                            output.push(b' ');
+                        }
+                        let text = text.get(token.start..token.end).unwrap_or("");
+                        output.extend_from_slice(text.as_bytes());
+                    }
+                    output.push(b'\n');
                 }
-                output.extend_from_slice(text.get(token.start..token.end).unwrap_or("").as_bytes());
             }
-            output.push(b'\n');
         }
-        statement.clear();
-    };
-    for token in &tokens {
+    }
+    Ok(())
+}
+
+/// What a file consists of, once comments and layout are gone.
+pub(super) enum Piece<'t> {
+    Indent,
+    Dedent,
+    /// One logical line: its statements, which semicolons part, as tokens. Neither is empty.
+    Line(Vec<Vec<&'t Token>>),
+}
+
+/// The pieces of a file in their order; with `drop_docstrings` without the statements that are nothing but text.
+pub(super) fn pieces(tokens: &[Token], drop_docstrings: bool) -> Vec<Piece<'_>> {
+    let mut pieces = Vec::new();
+    let mut line: Vec<Vec<&Token>> = Vec::new();
+    let mut statement: Vec<&Token> = Vec::new();
+    for token in tokens {
         match token.kind {
-            TokenKind::Newline | TokenKind::Semicolon => flush(output, &mut statement),
-            TokenKind::Indent => output.push(INDENT),
-            TokenKind::Dedent => output.push(DEDENT),
+            TokenKind::Semicolon | TokenKind::Newline => {
+                line.extend(ended(&mut statement, drop_docstrings));
+                if token.kind == TokenKind::Newline && !line.is_empty() {
+                    pieces.push(Piece::Line(std::mem::take(&mut line)));
+                }
+            }
+            TokenKind::Indent => pieces.push(Piece::Indent),
+            TokenKind::Dedent => pieces.push(Piece::Dedent),
             TokenKind::Str | TokenKind::Other if token.end > token.start => statement.push(token),
             TokenKind::Str | TokenKind::Other => {}
         }
     }
-    flush(output, &mut statement);
-    Ok(())
+    line.extend(ended(&mut statement, drop_docstrings));
+    if !line.is_empty() {
+        pieces.push(Piece::Line(line));
+    }
+    pieces
+}
+
+/// The statement that ends here, if there is one and it counts.
+fn ended<'t>(statement: &mut Vec<&'t Token>, drop_docstrings: bool) -> Option<Vec<&'t Token>> {
+    let statement = std::mem::take(statement);
+    let is_text = statement.iter().all(|token| token.kind == TokenKind::Str);
+    let counts = !(statement.is_empty() || is_text && drop_docstrings);
+    counts.then_some(statement)
 }
 
 #[cfg(test)]

@@ -3,34 +3,12 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::authored::Collector;
 use super::bundle::Bundle;
 use super::fingerprints::{self, Fingerprints};
 use super::hooks::{self, Hook};
 use super::readable::read;
-use super::scope::ScopeTable;
 use super::workers::on_deep_stack;
-use super::{Roles, ast_digest, graph};
-
-/// The canonical digest of every Python file that can be read and parsed, by path: what [`FileReport::ast_sha256`] says.
-pub fn ast_digests(files: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, String> {
-    let digests = || {
-        files
-            .iter()
-            .filter(|(path, _)| path.ends_with(".py"))
-            .filter_map(|(path, bytes)| {
-                let file = read(path, bytes).ok()?;
-                let body = &file.module.body;
-                ScopeTable::build(body, &mut Collector::default())
-                    .too_deep
-                    .is_none()
-                    .then(|| (path.clone(), ast_digest::ast_digest(body)))
-            })
-            .collect()
-    };
-    on_deep_stack(|| catch_unwind(AssertUnwindSafe(digests)).unwrap_or_default())
-        .unwrap_or_default()
-}
+use super::{Roles, graph};
 
 /// The hooks alone, of a submission that was reviewed before; none if it cannot be read.
 pub fn hooks_of(files: &BTreeMap<String, Vec<u8>>, roles: &Roles<'_>) -> Vec<Hook> {

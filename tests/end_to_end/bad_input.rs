@@ -210,6 +210,7 @@ fn every_bad_file_gets_its_own_verdict_and_the_good_one_is_scored() {
         "",
         "if step == 3:\n    raise KeyError('step three')",
     );
+    let raising = format!("\"\"\"Trains.\n\nAnd fails.\"\"\"\n# on purpose\n{raising}");
     contest.submit("train-raises.zip", SMALL, &raising);
     let hog = "hoard = []\nwhile True:\n    hoard.append(torch.ones(16_000_000))";
     contest.submit("hog.zip", SMALL, &training_with(4, 64, "bytes", hog, ""));
@@ -254,6 +255,19 @@ fn every_bad_file_gets_its_own_verdict_and_the_good_one_is_scored() {
             );
         }
     }
+    // The files that ran had neither comments nor docstrings; what is told is the author's.
+    let author = raising
+        .lines()
+        .position(|line| line.contains("raise KeyError"));
+    let place = format!("training.py:{}", author.unwrap() + 1);
+    let raised = contest.submission("train-raises.zip");
+    assert!(raised.message().contains(&place), "{:#}", raised.status);
+    let quoted = format!(
+        "training.py\", line {}, in train\n    raise KeyError('step three')\n",
+        author.unwrap() + 1
+    );
+    assert!(raised.log().contains(&quoted), "{}", raised.log());
+
     let report = ran.json();
     assert_eq!(
         report["processed"].as_array().unwrap().len(),

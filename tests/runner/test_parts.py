@@ -20,7 +20,17 @@ from fake_referee import RUNNER
 sys.path.insert(0, str(RUNNER.parent))
 
 from prism_challenge.evaluator import interface
-from prism_runner import blackboard, census, commit, predict, reference_tokenizer, seeds, weights, wire
+from prism_runner import (
+    blackboard,
+    census,
+    commit,
+    predict,
+    reference_tokenizer,
+    seeds,
+    transfer,
+    weights,
+    wire,
+)
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -312,6 +322,46 @@ class Predictions(unittest.TestCase):
         for output in (None, [], {"logits": 1}, 3):
             with self.assertRaisesRegex(TypeError, f"got {type(output).__name__}$"):
                 predict.logits_of(output)
+
+
+class Queued:
+    """A copy whose end somebody has to wait for."""
+
+    def __init__(self, waited: list[int], number: int) -> None:
+        self.waited, self.number = waited, number
+
+    def synchronize(self) -> None:
+        """Notes that this one was waited for."""
+        self.waited.append(self.number)
+
+
+class Transfer(unittest.TestCase):
+    """Logits on their way to the shared memory."""
+
+    def test_stages_take_turns_and_lose_nothing(self) -> None:
+        for dtype in (torch.float32, torch.bfloat16, torch.float64):
+            source = torch.randn(3, 4, 5).to(dtype)
+            for size in (1, 7, 30, 60, 61):
+                for view in (source, source.transpose(0, 1)):
+                    waited: list[int] = []
+                    begun: list[int] = []
+
+                    def record(begun: list[int] = begun, waited: list[int] = waited) -> Queued:
+                        begun.append(len(begun))
+                        # a stage is filled again only after it was emptied
+                        self.assertGreaterEqual(len(waited), len(begun) - 2)
+                        return Queued(waited, begun[-1])
+
+                    target = torch.full(view.shape, float("nan"))
+                    stages = [torch.empty(size), torch.empty(size)]
+                    transfer.through_stages(view, target, stages, record)
+                    self.assertTrue(torch.equal(target, view.to(torch.float32)))
+                    self.assertEqual(waited, begun)
+
+    def test_a_cpu_needs_no_stages(self) -> None:
+        target = torch.zeros(2, 3)
+        transfer.to_host(torch.ones(2, 3, dtype=torch.bfloat16), target)
+        self.assertEqual(target.sum().item(), 6)
 
 
 class Commit(unittest.TestCase):

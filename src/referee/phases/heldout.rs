@@ -10,13 +10,13 @@ use super::{append, check_cap, evaluate, evaluation_patience, heldout_geometry, 
 use crate::config::Config;
 use crate::dataset::stream::{Batch, TokenStream};
 use crate::referee::causality::Schedule;
-use crate::referee::connection::{Stop, explain};
 use crate::referee::handshake::Started;
 use crate::referee::journal::Journal;
 use crate::referee::loss::Loss;
 use crate::referee::measured::{CheckResult, Fault, ProbeResult};
 use crate::referee::shm::Geometry;
 use crate::referee::step::{self, Prediction};
+use crate::referee::stop::{Stop, explain};
 use crate::referee::wire::FromReferee;
 use crate::sandbox::Running;
 use crate::score::stream_rows::HeldoutRole;

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use super::hostile_peer::{GEOMETRY, Outcome, Peer, send, train_with};
 use crate::config::Audit;
 use crate::referee::committed::TOLERANCE_NATS;
-use crate::referee::connection::Stop;
 use crate::referee::loss::{Loss, PlainLoss};
+use crate::referee::stop::Stop;
 use crate::referee::transport::Transport;
 
 const POSITIONS: usize = 8;

@@ -16,13 +16,14 @@ use crate::dataset::tokenizer::Tokenizer;
 use crate::referee::blind::BlindWatch;
 use crate::referee::causality::Schedule;
 use crate::referee::committed::Answers;
-use crate::referee::connection::{Connection, Stop};
+use crate::referee::connection::Connection;
 use crate::referee::handshake::Started;
 use crate::referee::journal::Journal;
 use crate::referee::loss::PlainLoss;
 use crate::referee::measured::Environment;
 use crate::referee::past::Past;
 use crate::referee::shm::Geometry;
+use crate::referee::stop::Stop;
 use crate::referee::transport::{Transport, TransportFigures};
 use crate::sandbox::Running;
 

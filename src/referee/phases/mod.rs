@@ -16,13 +16,14 @@ pub mod twin;
 use std::time::Duration;
 
 use self::probe::Prober;
-use super::connection::{Connection, Stop, unexpected};
+use super::connection::Connection;
 use super::journal::Journal;
 use super::loss::{Loss, row_q32};
 use super::measured::Fault;
 use super::patience::Patience;
 use super::shm::Geometry;
 use super::step::{self, Prediction};
+use super::stop::{Stop, unexpected};
 use super::wire::{FromRunner, TensorKind};
 use crate::config::{Contest, Run};
 use crate::dataset::stream::{Lanes, TokenStream};

@@ -2,13 +2,17 @@
 
 use crate::config::Config;
 use crate::dataset::stream::Batch;
-use crate::referee::causality::{Probe, Schedule};
-use crate::referee::connection::{Connection, Stop};
+use crate::referee::causality::{Probe, Schedule, largest_loss_difference};
+use crate::referee::connection::Connection;
 use crate::referee::loss::Loss;
 use crate::referee::measured::{Fault, ProbeResult};
 use crate::referee::patience::Patience;
 use crate::referee::shm::Geometry;
 use crate::referee::step::{self, Prediction};
+use crate::referee::stop::Stop;
+
+/// The name in the manifest of a probe that a suspiciously low loss asked for.
+const SECOND_LOOK: &str = "train, second look";
 
 /// Probes of one phase whose predictions are asked for one by one.
 pub struct Prober<'a> {
@@ -105,7 +109,31 @@ pub fn judge(
     scored: &Prediction,
     probed: &Prediction,
 ) -> Result<ProbeResult, Stop> {
-    let (difference, compared) = step::compare(probe, geometry.vocab_size, scored, probed);
+    let compared = step::compare(probe, geometry.vocab_size, scored, probed);
+    verdict(probe, config, phase, step, rank, compared)
+}
+
+/// The same for a step that was looked at again: of its scored prediction only the losses are left.
+pub fn judge_losses(
+    probe: &Probe,
+    config: &Config,
+    step: u32,
+    rank: u32,
+    scored_nats: &[f64],
+    probed_nats: &[f64],
+) -> Result<ProbeResult, Stop> {
+    let compared = largest_loss_difference(probe, scored_nats, probed_nats);
+    verdict(probe, config, SECOND_LOOK, step, rank, compared)
+}
+
+fn verdict(
+    probe: &Probe,
+    config: &Config,
+    phase: &str,
+    step: u32,
+    rank: u32,
+    (difference, compared): (f64, u64),
+) -> Result<ProbeResult, Stop> {
     let result = ProbeResult {
         phase: phase.to_owned(),
         step,

@@ -4,11 +4,12 @@
 //! Ranks that hold different parameters are different models, together larger than the cap allows for one.
 
 use crate::dataset::stream::Batch;
-use crate::referee::connection::{Connection, Stop};
+use crate::referee::connection::Connection;
 use crate::referee::loss::Loss;
 use crate::referee::measured::CheckResult;
 use crate::referee::patience::Patience;
 use crate::referee::step::{self, Prediction};
+use crate::referee::stop::Stop;
 
 /// Asks every other rank for what rank 0 said of `batch`; none for a single rank.
 pub fn agree(

@@ -4,11 +4,12 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::dataset::stream::{Batch, Lanes, TokenStream};
-use crate::referee::connection::Stop;
 use crate::referee::loss::{WORST_CASE_FACTOR, row_q32, uniform_nats};
 use crate::referee::reference::Reference;
 use crate::referee::shm::Geometry;
 use crate::referee::step::{self, BatchCharge, Prediction};
+use crate::referee::stop::Stop;
+use crate::referee::surprise::Surprise;
 use crate::score::stream_rows::OnlineRow;
 
 /// Tokens of one row of text that was not predicted: at twice the uniform rate of 2^20 ids they stay below 2^31 nats.
@@ -28,6 +29,8 @@ pub struct Record<'a> {
     pub probed: Vec<Prediction>,
     /// The reference predictor's losses on the last batch, position by position.
     pub reference_nats: Vec<f64>,
+    /// Each rank's steps that cost far less than those before them.
+    pub surprises: Vec<Surprise>,
     /// Nats per token of each rank's last step.
     pub last_rate: Vec<f64>,
     pub bytes: u64,
@@ -45,6 +48,7 @@ impl<'a> Record<'a> {
             scored: (0..ranks).map(|_| Prediction::default()).collect(),
             probed: (0..ranks).map(|_| Prediction::default()).collect(),
             reference_nats: Vec::new(),
+            surprises: (0..ranks).map(|_| Surprise::default()).collect(),
             last_rate: vec![0.0; ranks],
             bytes: 0,
             nats: 0.0,

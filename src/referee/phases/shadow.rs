@@ -12,7 +12,7 @@ use super::record::own_lanes;
 use super::train::Kept;
 use super::{check_cap, evaluation_patience, take_built};
 use crate::dataset::stream::{Batch, Lanes};
-use crate::referee::connection::{Connection, Stop, explain};
+use crate::referee::connection::Connection;
 use crate::referee::handshake;
 use crate::referee::launch::Phase;
 use crate::referee::loss::Loss;
@@ -21,6 +21,7 @@ use crate::referee::plan::RunPlan;
 use crate::referee::shm::Geometry;
 use crate::referee::snapshot::{Replay, cuts};
 use crate::referee::step::{self, Prediction};
+use crate::referee::stop::{Stop, explain};
 use crate::referee::wire::FromReferee;
 use crate::sandbox::python;
 

@@ -17,7 +17,6 @@ use crate::dataset::stream::{Batch, TokenStream};
 use crate::referee::blind::BlindWatch;
 use crate::referee::causality::Schedule;
 use crate::referee::committed::Answers;
-use crate::referee::connection::{Stop, explain, unexpected};
 use crate::referee::events::Event;
 use crate::referee::handshake::Started;
 use crate::referee::journal::Journal;
@@ -27,6 +26,7 @@ use crate::referee::past::Past;
 use crate::referee::patience::Patience;
 use crate::referee::shm::Geometry;
 use crate::referee::step::Prediction;
+use crate::referee::stop::{Stop, explain, unexpected};
 use crate::referee::wire::{FromReferee, FromRunner};
 
 /// Reason of a stream that ended because its time ran out.

@@ -11,13 +11,14 @@ use crate::config::Config;
 use crate::dataset::stream::{Batch, TokenStream};
 use crate::families::structure::Structure;
 use crate::referee::causality::Schedule;
-use crate::referee::connection::{Connection, Stop};
+use crate::referee::connection::Connection;
 use crate::referee::handshake::Started;
 use crate::referee::journal::Journal;
 use crate::referee::loss::Loss;
 use crate::referee::measured::{Fault, ProbeResult};
 use crate::referee::shm::Geometry;
 use crate::referee::step::{self, Prediction};
+use crate::referee::stop::Stop;
 use crate::referee::structure;
 use crate::referee::wire::FromReferee;
 use crate::score::stream_rows::HeldoutRole;
@@ -89,7 +90,7 @@ impl Twin {
             }
             Ok(prober.results)
         })();
-        result.map_err(|stop| super::super::connection::explain(stop, &self.started.running, doing))
+        result.map_err(|stop| super::super::stop::explain(stop, &self.started.running, doing))
     }
 
     /// The twin's own prediction of the first batch of the stream.
@@ -116,7 +117,7 @@ impl Twin {
                 )
             })
             .map_err(|stop| {
-                super::super::connection::explain(
+                super::super::stop::explain(
                     stop,
                     &self.started.running,
                     "predicting the first batch",
@@ -184,7 +185,7 @@ fn only(started: &mut Started) -> Result<&mut Connection, Stop> {
 
 /// build_model that does not answer, or dies, is a matter of resources.
 fn build_fault(stop: Stop, started: &Started, config: &Config) -> Stop {
-    match super::super::connection::explain(stop, &started.running, "running build_model") {
+    match super::super::stop::explain(stop, &started.running, "running build_model") {
         Stop::Fault(fault) if fault.rule_id == "prism:budget-exceeded" => Fault::new(
             "prism:build-model-resource",
             format!(

@@ -1,7 +1,6 @@
 //! After the training: snapshots and saved weights, each in a fresh process.
 
 use super::{Left, Session};
-use crate::referee::connection::Stop;
 use crate::referee::handshake;
 use crate::referee::launch::Phase;
 use crate::referee::loss::Loss;
@@ -10,6 +9,7 @@ use crate::referee::phases::heldout::Evaluated;
 use crate::referee::phases::heldout::Trained;
 use crate::referee::phases::shadow;
 use crate::referee::phases::shadow::Replayed;
+use crate::referee::stop::Stop;
 
 impl Session<'_> {
     /// Replays the snapshots that were kept.

@@ -1,7 +1,7 @@
 //! What a run's end says about causality, and about when it came.
 
-use crate::referee::connection::Stop;
 use crate::referee::measured::{CheckResult, Fault, Measured};
+use crate::referee::stop::Stop;
 
 /// The causality check, with the figures of all probes.
 pub fn causality(passed: bool, measured: &Measured) -> CheckResult {

@@ -1,6 +1,6 @@
 //! The keys of a run, as the plan writes them.
 
-use crate::referee::connection::Stop;
+use crate::referee::stop::Stop;
 
 /// 32 bytes from 64 hexadecimal digits; anything else is a fault of the plan.
 pub fn parse(name: &str, text: &str) -> Result<[u8; 32], Stop> {

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use crate::referee::connection::Stop;
 use crate::referee::launch::Phase;
 use crate::referee::phases::check_saved;
 use crate::referee::plan::RunPlan;
 use crate::referee::saved_weights;
+use crate::referee::stop::Stop;
 
 /// Moves the weights that the training wrote to where only the held-out process sees them, and applies the cap.
 pub fn take(plan: &RunPlan) -> Result<PathBuf, Stop> {

@@ -26,6 +26,7 @@ from . import (
     seeds,
     sources,
     structure,
+    transfer,
     v1_loop,
     weights,
 )
@@ -311,7 +312,7 @@ class Session:
                     board.logits[:, -1].copy_(logits[:, -1])
                     self._committed = (frame["call"], logits)
                 else:
-                    board.logits.copy_(logits)
+                    transfer.to_host(logits, board.logits)
         except BaseException as error:
             failure.report(self._channel, self._project_dir, "forward", error)
         kind = "committed" if frame["commit"] else "predicted"
@@ -322,7 +323,7 @@ class Session:
         if self._blackboard is None or self._committed is None or self._committed[0] != call:
             raise ProtocolError(f"show {call!r} without a commitment of that number")
         logits = self._committed[1]
-        self._blackboard.logits.copy_(logits)
+        transfer.to_host(logits, self._blackboard.logits)
         shape, dtype = list(logits.shape), str(logits.dtype).removeprefix("torch.")
         self._channel.send("predicted", call=call, shape=shape, dtype=dtype)
 

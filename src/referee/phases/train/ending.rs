@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::{StreamEnd, Training};
 use crate::dataset::stream::{Batch, Lanes};
-use crate::referee::connection::{Stop, explain, unexpected};
 use crate::referee::phases::record::{Record, own_lanes};
 use crate::referee::phases::{evaluation_patience, ranks};
 use crate::referee::shm::Geometry;
 use crate::referee::step::{self, Prediction};
+use crate::referee::stop::{Stop, explain, unexpected};
 use crate::referee::wire::{FromReferee, FromRunner};
 
 impl Training<'_> {

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::Training;
-use crate::referee::connection::{Stop, unexpected};
 use crate::referee::measured::Fault;
 use crate::referee::patience::Patience;
+use crate::referee::stop::{Stop, unexpected};
 use crate::referee::wire::FromRunner;
 
 /// What the submission asked for with `ctx.iter_train_batches`.

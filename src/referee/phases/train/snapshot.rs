@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use super::Training;
 use crate::config::Audit;
-use crate::referee::connection::{Stop, explain, unexpected};
 use crate::referee::phases::record::Record;
 use crate::referee::phases::{check_saved, too_many_processes};
 use crate::referee::saved_weights;
 use crate::referee::snapshot::{SnapshotFigures, SnapshotSteps};
+use crate::referee::stop::{Stop, explain, unexpected};
 use crate::referee::wire::{FromReferee, FromRunner};
 
 /// What the runner calls the file.

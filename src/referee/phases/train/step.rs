@@ -6,14 +6,15 @@ use super::{FirstBatch, Training};
 use crate::dataset::stream::{Batch, Lanes};
 use crate::referee::causality::Probe;
 use crate::referee::committed::Question;
-use crate::referee::connection::{Stop, explain, unexpected};
 use crate::referee::events::Event;
 use crate::referee::measured::Fault;
-use crate::referee::phases::probe::judge;
+use crate::referee::phases::probe::{judge, judge_losses};
 use crate::referee::phases::record::{Record, own_lanes};
 use crate::referee::phases::{check_cap, take_count, too_many_processes};
 use crate::referee::shm::Geometry;
 use crate::referee::step;
+use crate::referee::stop::{Stop, explain, unexpected};
+use crate::referee::surprise::gap_nats;
 use crate::referee::wire::{FromReferee, FromRunner};
 
 impl Training<'_> {
@@ -88,6 +89,7 @@ impl Training<'_> {
             }
         }
         let ours = Instant::now();
+        let mut is_low = Vec::with_capacity(ranks);
         for (rank, batch) in batches.iter().enumerate() {
             if let Some(probe) = &probes[rank] {
                 let (scored, probed) = (&record.scored[rank], &record.probed[rank]);
@@ -115,8 +117,14 @@ impl Training<'_> {
             self.journal
                 .append(&row)
                 .map_err(Stop::io("the loss stream"))?;
+            is_low.push(record.surprises[rank].sees(gap_nats(&row)) && probes[rank].is_none());
         }
         self.referee_time += ours.elapsed();
+        for (rank, batch) in batches.iter().enumerate() {
+            if is_low[rank] {
+                self.look_again(index, rank, batch, record)?;
+            }
+        }
         for (rank, probe) in probes.iter().enumerate() {
             if probe.is_some() {
                 self.count_live(rank)?;
@@ -135,6 +143,32 @@ impl Training<'_> {
         // Before what was charged can be read: nothing of the batch is known that was not in its inputs.
         self.take_snapshot(index, record)?;
         Ok(batches)
+    }
+
+    /// Probes a prediction after it was scored: it cost far less than those before it.
+    fn look_again(
+        &mut self,
+        index: usize,
+        rank: usize,
+        batch: &Batch,
+        record: &mut Record<'_>,
+    ) -> Result<(), Stop> {
+        let Some(probe) = self.schedule.second_look(index as u32, rank as u32, batch) else {
+            return Ok(());
+        };
+        let targets = step::targets_of(&probe, batch);
+        let connection = &mut self.started.connections[rank];
+        let probed = &mut record.probed[rank];
+        let patience = self.predict_patience.now();
+        self.referee_time += connection
+            .ask_prediction(&probe.batch.ids)
+            .and_then(|()| step::take_losses(connection, &targets, self.loss, patience, probed))
+            .map_err(|stop| explain(stop, &self.started.running, "predicting a batch"))?;
+        let scored = &record.scored[rank].nats;
+        let (step, rank) = (index as u32, rank as u32);
+        let result = judge_losses(&probe, self.config, step, rank, scored, &probed.nats)?;
+        self.probes.push(result);
+        Ok(())
     }
 
     /// Counts the tensors of a rank's model as it is now: what was added since build_model counts, too.
