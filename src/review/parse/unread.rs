@@ -129,6 +129,9 @@ fn fstring(
                     at += quotes.length();
                 } else if byte == b'\\' && !is_raw && bytes.get(at + 1..at + 3) == Some(b"N{") {
                     at += memchr::memchr(b'}', bytes.get(at..)?)? + 1;
+                } else if byte == b'\\' && bytes.get(at + 1) == Some(&b'{') {
+                    // a field all the same
+                    at += 1;
                 } else if byte == b'\\' || bytes.get(at..at + 2) == Some(b"{{") {
                     at += 2;
                 } else if byte == b'{' {
@@ -233,6 +236,11 @@ mod tests {
             ("x = f'{\na}'\n", Some((4, "the end of a line"))),
             ("x = f'''{a # c\n}'''\n", Some((4, "a comment"))),
             ("x = f'''{\na}'''\n", None),
+            (
+                "x = rf'\\{a['b']}'\n",
+                Some((4, "the quotes of the f-string itself")),
+            ),
+            ("x = f'\\'{a}' {\n", None),
             ("x = f'{{' '}'\n", None),
             ("x = f'{a'\n", None),
             ("x = f'\\N{DIGIT ONE}{a:{b}}' # f'{'a'}'\n", None),
