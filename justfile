@@ -28,7 +28,7 @@ test: build
     {{ python }} -m unittest discover -s tests/runner
     {{ python }} -m unittest discover -s tests/scripts
 
-# Every fault (kill, no space, device error, full disk) at every step by which prism changes the disk or starts a run.
+# Every fault (kill, power failure, no space, device error, full disk) at every step by which prism changes the disk or starts a run.
 crash-test: build
     CRASH_TEST=whole cargo test --locked --test end_to_end crash::
 

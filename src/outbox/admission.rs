@@ -21,7 +21,7 @@ pub fn admit(outbox: &Outbox, status: &Status, files: &[(&str, &[u8])]) -> Resul
     }
     let draft = outbox.arrival(&status.submission_id);
     atomic::remove_folder(&draft)?;
-    atomic::create_folder(&draft)?;
+    atomic::create_draft_folder(&draft)?;
     open_to_all(&draft)?;
     for (name, content) in files {
         atomic::write_unseen(&draft.join(name), content)?;

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::fault::{self, Step};
 use super::schema::{self, Schema};
-use super::{OutboxError, at};
+use super::{OutboxError, at, power};
 
 /// How the drafts of [`write`] are named: a killed process may leave one.
 pub const DRAFT_PREFIX: &str = ".prism-";
@@ -26,14 +26,19 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), OutboxError> {
         .permissions(std::fs::Permissions::from_mode(0o644))
         .tempfile_in(folder)
         .map_err(at(path))?;
+    let draft = file.path().to_owned();
+    power::created(&draft);
     fault::write(file.as_file_mut(), bytes, path).map_err(at(path))?;
     fault::step(Step::Sync, path).map_err(at(path))?;
     file.as_file().sync_all().map_err(at(path))?;
+    power::synced(&draft);
     fault::step(Step::Rename, path).map_err(at(path))?;
+    let replaced = power::keep(path);
     file.persist(path).map_err(|error| OutboxError::Io {
         path: path.to_owned(),
         source: error.error,
     })?;
+    power::renamed(&draft, path, replaced);
     sync_folder(folder)
 }
 
@@ -41,6 +46,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), OutboxError> {
 pub fn write_unseen(path: &Path, bytes: &[u8]) -> Result<(), OutboxError> {
     fault::step(Step::Create, path).map_err(at(path))?;
     let mut file = File::create(path).map_err(at(path))?;
+    power::created(path);
     fault::write(&mut file, bytes, path).map_err(at(path))?;
     sync_file(path)
 }
@@ -80,7 +86,9 @@ pub fn write_bytes_if_new(path: &Path, bytes: &[u8]) -> Result<(), OutboxError> 
 /// Moves a finished file or folder to its public name.
 pub fn publish(from: &Path, to: &Path) -> Result<(), OutboxError> {
     fault::step(Step::Rename, to).map_err(at(to))?;
+    let replaced = power::keep(to);
     std::fs::rename(from, to).map_err(at(to))?;
+    power::renamed(from, to, replaced);
     sync_folder(to.parent().unwrap_or(Path::new(".")))
 }
 
@@ -89,7 +97,9 @@ pub fn sync_file(path: &Path) -> Result<(), OutboxError> {
     fault::step(Step::Sync, path).map_err(at(path))?;
     File::open(path)
         .and_then(|file| file.sync_all())
-        .map_err(at(path))
+        .map_err(at(path))?;
+    power::synced(path);
+    Ok(())
 }
 
 /// A rename survives a power failure only when its folder was synced.
@@ -97,7 +107,17 @@ pub fn sync_folder(folder: &Path) -> Result<(), OutboxError> {
     fault::step(Step::SyncFolder, folder).map_err(at(folder))?;
     File::open(folder)
         .and_then(|folder| folder.sync_all())
-        .map_err(at(folder))
+        .map_err(at(folder))?;
+    power::folder_synced(folder);
+    Ok(())
+}
+
+/// Makes a folder that is renamed before anybody looks for it: its name need not last.
+pub fn create_draft_folder(folder: &Path) -> Result<(), OutboxError> {
+    fault::step(Step::CreateFolder, folder).map_err(at(folder))?;
+    fs::create_dir_all(folder).map_err(at(folder))?;
+    power::folder_created(folder);
+    Ok(())
 }
 
 /// Makes a folder and those above it, unless it is there.
@@ -106,7 +126,19 @@ pub fn create_folder(folder: &Path) -> Result<(), OutboxError> {
         return Ok(());
     }
     fault::step(Step::CreateFolder, folder).map_err(at(folder))?;
-    fs::create_dir_all(folder).map_err(at(folder))
+    let new: Vec<&Path> = folder
+        .ancestors()
+        .take_while(|path| !path.as_os_str().is_empty() && !path.is_dir())
+        .collect();
+    fs::create_dir_all(folder).map_err(at(folder))?;
+    for path in new.iter().rev() {
+        power::folder_created(path);
+    }
+    // A name in a folder that was not synced would take everything below it along.
+    for path in new.iter().rev() {
+        sync_folder(path.parent().unwrap_or(Path::new(".")))?;
+    }
+    Ok(())
 }
 
 /// Removes a file; one that is not there is as good.
@@ -115,6 +147,9 @@ pub fn remove_file(path: &Path) -> Result<(), OutboxError> {
         return Ok(());
     }
     fault::step(Step::Remove, path).map_err(at(path))?;
+    if power::removed(path) {
+        return Ok(());
+    }
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(path)(error)),
         _ => Ok(()),
@@ -127,6 +162,9 @@ pub fn remove_folder(folder: &Path) -> Result<(), OutboxError> {
         return Ok(());
     }
     fault::step(Step::Remove, folder).map_err(at(folder))?;
+    if power::removed(folder) {
+        return Ok(());
+    }
     match fs::remove_dir_all(folder) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

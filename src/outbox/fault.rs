@@ -10,6 +10,8 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::power;
+
 /// `KIND:N`, as in `kill:17`: what happens at the N-th step, counted from 1.
 pub const VARIABLE: &str = "PRISM_TEST_FAULT";
 
@@ -31,6 +33,8 @@ pub enum Step {
 enum Kind {
     /// The process is killed before the step; in the middle of a write.
     Kill,
+    /// The same, and what was not synced is lost.
+    Power,
     /// The step fails once for want of space.
     NoSpace,
     /// The step fails once.
@@ -61,8 +65,11 @@ pub fn arm() -> Result<(), String> {
     }
     let plan = text.to_str().and_then(parse);
     let plan = plan.ok_or_else(|| {
-        format!("{VARIABLE}={text:?}: expected kill:N, enospc:N, eio:N or full:N")
+        format!("{VARIABLE}={text:?}: expected kill:N, power:N, enospc:N, eio:N or full:N")
     })?;
+    if plan.kind == Kind::Power {
+        power::arm();
+    }
     // A second call has the same environment.
     let _ = PLAN.set(plan);
     Ok(())
@@ -72,6 +79,7 @@ fn parse(text: &str) -> Option<Plan> {
     let (kind, at) = text.split_once(':')?;
     let kind = match kind {
         "kill" => Kind::Kill,
+        "power" => Kind::Power,
         "enospc" => Kind::NoSpace,
         "eio" => Kind::Io,
         "full" => Kind::Full,
@@ -91,7 +99,7 @@ fn due(plan: Plan, number: u64, step: Step) -> Option<Kind> {
             );
             number >= plan.at && needs_space
         }
-        Kind::Kill | Kind::NoSpace | Kind::Io => number == plan.at,
+        Kind::Kill | Kind::Power | Kind::NoSpace | Kind::Io => number == plan.at,
     };
     is_due.then_some(plan.kind)
 }
@@ -103,8 +111,7 @@ fn due(plan: Plan, number: u64, step: Step) -> Option<Kind> {
 pub fn step(step: Step, path: &Path) -> io::Result<()> {
     match next(step, path) {
         None => Ok(()),
-        Some(Kind::Kill) => die(),
-        Some(kind) => Err(error(kind)),
+        Some(kind) => Err(struck(kind)),
     }
 }
 
@@ -117,10 +124,7 @@ pub fn write(file: &mut File, bytes: &[u8], path: &Path) -> io::Result<()> {
         return file.write_all(bytes);
     };
     file.write_all(bytes.get(..bytes.len() / 2).unwrap_or_default())?;
-    match kind {
-        Kind::Kill => die(),
-        kind => Err(error(kind)),
-    }
+    Err(struck(kind))
 }
 
 fn next(step: Step, path: &Path) -> Option<Kind> {
@@ -131,10 +135,16 @@ fn next(step: Step, path: &Path) -> Option<Kind> {
     Some(kind)
 }
 
-fn error(kind: Kind) -> io::Error {
+/// The error of a fault that leaves the process alive.
+fn struck(kind: Kind) -> io::Error {
     let errno = match kind {
         Kind::NoSpace | Kind::Full => rustix::io::Errno::NOSPC,
-        Kind::Io | Kind::Kill => rustix::io::Errno::IO,
+        Kind::Io => rustix::io::Errno::IO,
+        Kind::Kill => die(),
+        Kind::Power => {
+            power::fail();
+            die()
+        }
     };
     errno.into()
 }
@@ -157,10 +167,11 @@ mod tests {
     fn plans_are_kinds_with_a_number() {
         let plan = |kind, at| Some(Plan { kind, at });
         assert_eq!(parse("kill:17"), plan(Kind::Kill, 17));
+        assert_eq!(parse("power:3"), plan(Kind::Power, 3));
         assert_eq!(parse("enospc:1"), plan(Kind::NoSpace, 1));
         assert_eq!(parse("eio:2"), plan(Kind::Io, 2));
         assert_eq!(parse("full:3"), plan(Kind::Full, 3));
-        for wrong in ["", "kill", "kill:", "kill:x", "power:3"] {
+        for wrong in ["", "kill", "kill:", "kill:x", "flood:3"] {
             assert_eq!(parse(wrong), None, "{wrong}");
         }
     }

@@ -9,6 +9,7 @@ pub mod atomic;
 pub mod fault;
 pub mod file_stamp;
 pub mod lock;
+mod power;
 pub mod schema;
 pub mod seal;
 pub mod secret;

@@ -129,7 +129,7 @@ impl Scene {
         let disturbed = self.run(&outbox, &self.contest.inbox(), Some(&fault));
         let was_disturbed = disturbed.stderr.contains("fault: ");
         let at = disturbed.stderr.trim();
-        if was_disturbed && kind == "kill" {
+        if was_disturbed && matches!(kind, "kill" | "power") {
             assert_eq!(disturbed.code, None, "{at}");
         } else {
             assert!(matches!(disturbed.code, Some(0 | 4)), "{disturbed:?}");
@@ -272,6 +272,12 @@ fn a_kill_at_any_step_before_the_device_changes_no_result() {
 #[test]
 fn a_kill_at_any_step_of_a_run_changes_no_result() {
     every("kill", Way::Device, one_in(4));
+}
+
+#[test]
+fn a_power_failure_at_any_step_changes_no_result() {
+    every("power", Way::Gates, one_in(3));
+    every("power", Way::Device, one_in(16));
 }
 
 #[test]
