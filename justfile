@@ -108,7 +108,7 @@ bench-tokenizers *arguments: build
     .venv-tokenizers/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-bench.txt
     .venv-tokenizers/bin/python scripts/bench_tokenizers.py "$@"
 
-# Static review against the bare parse of the same sources, on one core and on all; `[--stages] [ROUNDS] [ZIPS]`.
+# Static review against the bare parse of the same sources, on one core and on all; `[ROUNDS] [ZIPS]`.
 bench-review *arguments: build
     cargo bench --locked --profile dev --bench review -- "$@"
 
@@ -120,6 +120,6 @@ bench-duplicates *arguments:
 bench-arrivals *arguments:
     cargo bench --locked --profile dev --bench arrivals -- "$@"
 
-# Fuzz the zip walk, the review and prism.yaml, some minutes each; `SECONDS [zip] [source] [manifest]`.
+# Fuzz the zip walk, the review, its tokens and prism.yaml, some minutes each; `SECONDS [zip] [source] [tokens] [manifest] [FOLDER]`.
 fuzz *arguments:
     cargo bench --locked --profile dev --bench fuzz -- "$@"

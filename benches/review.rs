@@ -1,9 +1,9 @@
-//! Speed of the static review, in one run on the same files. `just bench-review [--stages] [ROUNDS] [ZIPS]`.
+//! Speed of the static review, in one run on the same files. `just bench-review [ROUNDS] [ZIPS]`.
 //!
 //! Per core: the whole review of a zip (unzip, decode, parse, rules, digest, fingerprints, comparison with earlier
 //! submissions) against the bare rustpython-parser parse of the same sources; for scale, CPython's `ast.parse` with one
-//! `ast.walk`. Then the same work on all cores, each against the bare parse on as many, and `prism review` on many zips
-//! in one command. `--stages` says instead where the time of a review goes.
+//! `ast.walk`; and where the time of a review goes. Then the same work on all cores, each against the bare parse on as
+//! many, and `prism review` on many zips in one command, with its peak of memory.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -15,11 +15,13 @@ use prism::bundle::{self, Bundle, Limits};
 use prism::config::Config;
 use prism::duplicates::{Earlier, Index, Newcomer, Thresholds, check};
 use prism::pipeline::review_of;
-use prism::review::{self, Roles};
+use prism::review::{self, Fingerprints, Roles};
 use rayon::prelude::*;
 
+/// Has the size that the earlier implementation was measured with.
+const TWO_FILES: &str = "examples/tiny-1m";
 const FOLDERS: [&str; 7] = [
-    "examples/tiny-1m",
+    TWO_FILES,
     "examples/causal-conv",
     "examples/gru",
     "examples/ngram-linear",
@@ -40,6 +42,20 @@ fn fastest(rounds: usize, mut work: impl FnMut()) -> Duration {
         })
         .min()
         .unwrap_or_default()
+}
+
+/// The same for two pieces of work in turn, so that both have the same share of the machine.
+fn fastest_pair(
+    rounds: usize,
+    mut first: impl FnMut(),
+    mut second: impl FnMut(),
+) -> (Duration, Duration) {
+    let mut least = (Duration::MAX, Duration::MAX);
+    for _ in 0..rounds.max(1) {
+        least.0 = least.0.min(fastest(1, &mut first));
+        least.1 = least.1.min(fastest(1, &mut second));
+    }
+    least
 }
 
 struct Subject {
@@ -80,10 +96,14 @@ fn parse(subject: &Subject) {
 fn whole(config: &Config, index: &Index, subject: &Subject) {
     let bundle = open(&subject.zip);
     let review = review_of(config, &bundle);
+    compare(config, index, &review.fingerprints);
+}
+
+fn compare(config: &Config, index: &Index, fingerprints: &Fingerprints) {
     let newcomer = Newcomer {
         id: "newcomer",
         owner: None,
-        fingerprints: &review.fingerprints,
+        fingerprints,
     };
     let thresholds = Thresholds {
         source: config.duplicates.source,
@@ -106,10 +126,6 @@ fn run() {
     let zips = arguments.next().unwrap_or(10_000);
     let config = Config::default();
     let subjects = subjects();
-    if std::env::args().any(|argument| argument == "--stages") {
-        stages(&subjects, rounds);
-        return;
-    }
     let mut index = Index::default();
     let other = review_of(&config, &open(&subjects[subjects.len() - 1].zip)).fingerprints;
     for number in 0..EARLIER {
@@ -121,17 +137,23 @@ fn run() {
         index.add(earlier, &other);
     }
 
-    println!("per core, fastest of {rounds} rounds");
+    println!("per core, fastest of {rounds} rounds, parse and review in turn");
     let (mut all_parse, mut all_whole, mut bytes) = (Duration::ZERO, Duration::ZERO, 0);
     for subject in &subjects {
         let size: usize = subject.sources.iter().map(String::len).sum();
-        let parse = fastest(rounds, || parse(subject));
-        let whole = fastest(rounds, || whole(&config, &index, subject));
+        let (parse, whole) = fastest_pair(
+            rounds,
+            || parse(subject),
+            || whole(&config, &index, subject),
+        );
         let ratio = whole.as_secs_f64() / parse.as_secs_f64();
         let name = subject.name;
         println!(
             "  {name:36} {size:6} bytes  parse {parse:8.1?}  review {whole:8.1?}  {ratio:.2} x"
         );
+        if name == TWO_FILES {
+            println!("  the two-file example: {whole:.1?}, wanted at most 1ms");
+        }
         all_parse += parse;
         all_whole += whole;
         bytes += size;
@@ -144,6 +166,7 @@ fn run() {
         speed(all_whole)
     );
     cpython(&subjects, rounds);
+    stages(&config, &index, &subjects, rounds);
     cores(&config, &index, &subjects);
     if zips > 0 {
         many(&subjects, zips);
@@ -151,7 +174,7 @@ fn run() {
 }
 
 /// Where the time goes, as sums over all subjects.
-fn stages(subjects: &[Subject], rounds: usize) {
+fn stages(config: &Config, index: &Index, subjects: &[Subject], rounds: usize) {
     let mut sums: Vec<(&'static str, Duration)> = Vec::new();
     let mut add = |place: usize, stage: &'static str, took: Duration| match sums.get_mut(place) {
         Some((_, sum)) => *sum += took,
@@ -179,20 +202,20 @@ fn stages(subjects: &[Subject], rounds: usize) {
                 }
             }
         }
+        let fingerprints = review_of(config, &bundle).fingerprints;
+        let compared = fastest(rounds, || compare(config, index, &fingerprints));
+        best.push(("comparison", compared));
         for (place, (stage, took)) in best.into_iter().enumerate() {
             add(place + 1, stage, took);
         }
     }
     let whole: Duration = sums.iter().map(|(_, took)| *took).sum();
+    println!("where the time of a review goes");
     for (stage, took) in &sums {
         let share = 100.0 * took.as_secs_f64() / whole.as_secs_f64();
         println!("  {stage:20} {took:8.1?}  {share:4.1} %");
     }
-    let parse: Duration = subjects
-        .iter()
-        .map(|subject| fastest(rounds, || parse(subject)))
-        .sum();
-    println!("  together {whole:.1?}; the bare parse {parse:.1?}");
+    println!("  together {whole:.1?}");
 }
 
 /// The same sources through CPython.

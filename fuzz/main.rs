@@ -1,6 +1,7 @@
-//! Fuzzing on the stable compiler: `just fuzz [SECONDS] [TARGET...]`.
+//! Fuzzing on the stable compiler: `just fuzz [SECONDS] [TARGET...] [FOLDER...]`.
 //!
-//! Seeds are the shipped cases, examples and the archives of `scripts/make_archives.py`; each input is a seed with a few
+//! Seeds are the shipped cases, examples and the archives of `scripts/make_archives.py`, and the Python files of the
+//! folders that are named; each input is a seed with a few
 //! mutations, and inputs that give an outcome not seen before become seeds. A panic, an internal fault, or more than
 //! [`LIMIT`] for one input is a finding: the input is kept in `target/fuzz/`, and the exit code is 1. An abort (stack,
 //! memory) ends the process and leaves the input in `target/fuzz/current-<target>`.
@@ -34,6 +35,12 @@ fn main() -> ExitCode {
         .unwrap_or(180);
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/fuzz");
     std::fs::create_dir_all(&folder).expect("a folder in target/");
+    let sources: Vec<Vec<u8>> = arguments
+        .iter()
+        .map(Path::new)
+        .filter(|path| path.is_dir())
+        .flat_map(seeds::python)
+        .collect();
     // panics are findings, told below; the default hook would print each
     std::panic::set_hook(Box::new(|_| {}));
     let mut findings = 0;
@@ -43,15 +50,16 @@ fn main() -> ExitCode {
             .iter()
             .any(|argument| TARGETS.iter().any(|target| target.name == argument));
         if is_wanted || !is_any_named {
-            findings += fuzz(target, Duration::from_secs(seconds), &folder);
+            findings += fuzz(target, &sources, Duration::from_secs(seconds), &folder);
         }
     }
     ExitCode::from(u8::from(findings > 0))
 }
 
 /// Runs one target; returns the number of findings.
-fn fuzz(target: &Target, time: Duration, folder: &Path) -> usize {
+fn fuzz(target: &Target, sources: &[Vec<u8>], time: Duration, folder: &Path) -> usize {
     let mut pool = (target.seeds)();
+    pool.extend_from_slice(sources);
     let first = pool.len();
     let mut outcomes: HashSet<String> = HashSet::new();
     let mut random = Random::new(0x5eed ^ time.as_secs());

@@ -53,6 +53,12 @@ pub fn sources() -> Vec<Vec<u8>> {
     seeds
 }
 
+/// The Python files of a folder, whole.
+pub fn python(folder: &Path) -> Vec<Vec<u8>> {
+    let paths = files(folder, "py");
+    paths.iter().flat_map(std::fs::read).collect()
+}
+
 /// Manifests that are accepted, and some that are not.
 pub fn manifests() -> Vec<Vec<u8>> {
     [

@@ -2,7 +2,7 @@
 
 use std::io::{Cursor, Read};
 
-use flate2::Crc;
+use crc32fast::Hasher;
 use flate2::bufread::DeflateDecoder;
 
 use super::error::{BundleError, StructureFault as Fault, broken, shown};
@@ -53,6 +53,7 @@ pub(super) struct Unpacker<'a> {
     decoder: zip::ZipArchive<Cursor<&'a [u8]>>,
     /// Its window serves one member after the other.
     inflater: Option<DeflateDecoder<&'a [u8]>>,
+    chunk: Vec<u8>,
     allowance: Allowance,
     unpacked_bytes: u64,
 }
@@ -75,6 +76,7 @@ impl<'a> Unpacker<'a> {
             archive,
             decoder,
             inflater: None,
+            chunk: vec![0; CHUNK_BYTES],
             allowance,
             unpacked_bytes: 0,
         })
@@ -121,14 +123,13 @@ impl<'a> Unpacker<'a> {
             _ => None,
         };
         let mut stored = packed;
-        let mut checksum = Crc::new();
+        let mut checksum = Hasher::new();
         // Callers have checked the sum of the declared sizes, so this is bounded.
         let mut content = Vec::with_capacity(declared);
-        let mut chunk = [0; CHUNK_BYTES];
         loop {
             let got = match &mut inflated {
-                Some(inflated) => inflated.read(&mut chunk),
-                None => stored.read(&mut chunk),
+                Some(inflated) => inflated.read(&mut self.chunk),
+                None => stored.read(&mut self.chunk),
             }
             .map_err(|error| wrong_content(error.to_string()))?;
             if got == 0 {
@@ -139,14 +140,15 @@ impl<'a> Unpacker<'a> {
             if content.len() + got > declared {
                 return Err(wrong_content(format!("more than {declared} bytes")));
             }
-            checksum.update(&chunk[..got]);
-            content.extend_from_slice(&chunk[..got]);
+            checksum.update(&self.chunk[..got]);
+            content.extend_from_slice(&self.chunk[..got]);
         }
         if content.len() != declared {
             return Err(wrong_content(format!("{} bytes", content.len())));
         }
-        if checksum.sum() != member.crc32 {
-            return Err(wrong_content(format!("CRC-32 {:08x}", checksum.sum())));
+        let checksum = checksum.finalize();
+        if checksum != member.crc32 {
+            return Err(wrong_content(format!("CRC-32 {checksum:08x}")));
         }
         let used = inflated.map_or(packed.len() as u64, |inflated| inflated.total_in());
         if used != packed.len() as u64 {

@@ -154,7 +154,9 @@ impl Pipeline<'_> {
         };
         let taken = match source {
             Source::Stored(status) => Taken::Arrival(stored::arrival(&self.outbox, status)?),
-            Source::File(candidate) => self.take(candidate, decisions, &is_first, accepted_at)?,
+            Source::File(candidate) => {
+                self.take_in(candidate, decisions, &is_first, accepted_at)?
+            }
         };
         let is_file = matches!(source, Source::File(_));
         match taken {
@@ -186,7 +188,7 @@ impl Pipeline<'_> {
     }
 
     /// Reads a file of the inbox, and finds whose it is.
-    fn take(
+    fn take_in(
         &self,
         candidate: &Candidate,
         decisions: &Decisions,

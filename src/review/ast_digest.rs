@@ -25,7 +25,7 @@ use crate::digest::hex;
 /// First line of the text; a change of the form changes it, here and in `sources.py`.
 const VERSION: &[u8] = b"prism-ast-v1\n";
 /// Text that is hashed at once.
-const CHUNK_BYTES: usize = 1 << 16;
+const CHUNK_BYTES: usize = 1 << 13;
 
 /// The digest of a module, as 64 hexadecimal digits.
 ///
@@ -92,8 +92,8 @@ trait Canonical {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::on_deep_stack;
     use super::super::parse::{TokenKind, parse_module, tokens_of};
+    use super::super::workers::on_deep_stack;
     use super::*;
 
     const EVERY_NODE: &str = include_str!("cases/every_node.py");

@@ -1,17 +1,14 @@
 //! Names that the submission itself gives to attributes and methods, over all its files.
 
 use super::parse::ast::{Constant, Expr, ExprContext};
-use super::scope::ScopeCursor;
-use super::seeded::Set;
-use super::walk::{Binding, ScopeKind, Span, Visitor, walk_module};
-use super::{parse::ast::Stmt, scope::ScopeTable};
+use super::seeded::{Set, roomy_set};
+use super::walk::{Binding, ScopeKind, Span, Visitor};
 
 /// The harness directories below which `torch.load` and `torch.save` may work.
 pub const TRUSTED_DIRECTORIES: [&str; 3] =
     ["artifacts_dir", "checkpoint_dir", "resume_checkpoint_dir"];
 
 /// What the authors define.
-#[derive(Default)]
 pub struct Authored<'a> {
     /// Attributes stored on any object, class-level names, methods, registered buffers and parameters.
     pub attributes: Set<&'a str>,
@@ -21,40 +18,35 @@ pub struct Authored<'a> {
     pub directory_rebound: bool,
 }
 
-impl<'a> Authored<'a> {
-    /// Adds the definitions of one file.
-    pub fn collect(&mut self, body: &'a [Stmt], scopes: &ScopeTable<'a>) {
-        let mut collector = Collector {
-            authored: self,
-            scopes,
-            cursor: ScopeCursor::default(),
-        };
-        walk_module(body, &mut collector);
+impl Default for Authored<'_> {
+    fn default() -> Self {
+        Authored {
+            attributes: roomy_set(),
+            functions: roomy_set(),
+            directory_rebound: false,
+        }
     }
 }
 
-struct Collector<'c, 'a> {
-    authored: &'c mut Authored<'a>,
-    scopes: &'c ScopeTable<'a>,
-    cursor: ScopeCursor,
+/// Collects over the walks of all files.
+#[derive(Default)]
+pub struct Collector<'a> {
+    pub authored: Authored<'a>,
+    /// Around the place at hand.
+    scopes: Vec<ScopeKind>,
 }
 
-impl<'a> Visitor<'a> for Collector<'_, 'a> {
-    fn enter_scope(&mut self, _kind: ScopeKind, _name: &'a str) {
-        self.cursor.enter();
+impl<'a> Visitor<'a> for Collector<'a> {
+    fn enter_scope(&mut self, kind: ScopeKind, _name: &'a str) {
+        self.scopes.push(kind);
     }
 
     fn leave_scope(&mut self) {
-        self.cursor.leave();
+        self.scopes.pop();
     }
 
     fn bind(&mut self, name: &'a str, _span: Span, binding: Binding<'a>, _settled: Option<usize>) {
-        let in_class = self
-            .scopes
-            .scopes
-            .get(self.cursor.current())
-            .is_some_and(|scope| scope.kind == ScopeKind::Class);
-        if in_class {
+        if self.scopes.last() == Some(&ScopeKind::Class) {
             self.authored.attributes.insert(name);
         }
         if matches!(binding, Binding::Function) {

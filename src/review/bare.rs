@@ -8,10 +8,12 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::ast_digest::ast_digest;
+use super::authored::Collector;
 use super::normalise::{Piece, pieces, reads_docstrings};
 use super::parse::{Token, tokens_of};
+use super::readable::read;
 use super::scope::ScopeTable;
-use super::{on_deep_stack, read};
+use super::workers::on_deep_stack;
 
 /// A Python file without what is not charged.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +41,7 @@ pub fn bare_sources(files: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, BareS
 
 fn bare(path: &str, bytes: &[u8], drop_docstrings: bool) -> Option<BareSource> {
     let file = read(path, bytes).ok()?;
-    ScopeTable::build(&file.module.body)
+    ScopeTable::build(&file.module.body, &mut Collector::default())
         .too_deep
         .is_none()
         .then_some(())?;

@@ -1,11 +1,12 @@
 //! The files of a submission as the rules see them.
 
 use super::Roles;
-use super::authored::Authored;
+use super::authored::{Authored, Collector};
 use super::known;
 use super::ledger::{Ledger, Origins};
 use super::origin::Origin;
 use super::parse::ast::{Constant, Expr, Stmt};
+use super::readable::Decoded;
 use super::resolve::Resolver;
 use super::scope::{ScopeId, ScopeTable};
 use super::seeded::{Set, Table};
@@ -35,7 +36,19 @@ pub struct Bundle<'a> {
 }
 
 impl<'a> Bundle<'a> {
-    pub fn new(files: Vec<SourceFile<'a>>, roles: Roles<'a>) -> Bundle<'a> {
+    /// The files with their scopes and names.
+    pub fn new(decoded: &'a [Decoded<'_>], roles: Roles<'a>) -> Bundle<'a> {
+        let mut collector = Collector::default();
+        let files: Vec<SourceFile> = decoded
+            .iter()
+            .map(|file| SourceFile {
+                path: file.path,
+                text: &file.text,
+                body: &file.module.body,
+                scopes: ScopeTable::build(&file.module.body, &mut collector),
+                has_data_words: file.module.has_data_words,
+            })
+            .collect();
         let mut modules = Table::default();
         let mut packages = Set::default();
         let home = roles
@@ -59,10 +72,6 @@ impl<'a> Bundle<'a> {
                 modules.entry(dotted).or_insert(index);
             }
         }
-        let mut authored = Authored::default();
-        for file in &files {
-            authored.collect(file.body, &file.scopes);
-        }
         let top_level_names = files
             .iter()
             .filter_map(|file| file.scopes.scopes.first())
@@ -72,7 +81,7 @@ impl<'a> Bundle<'a> {
             files,
             modules,
             packages,
-            authored,
+            authored: collector.authored,
             top_level_names,
             roles,
             ledger: Ledger::default(),
@@ -81,7 +90,14 @@ impl<'a> Bundle<'a> {
 
     /// Whether `dotted` is a module or package of the submission.
     pub fn is_own(&self, dotted: &str) -> bool {
-        self.modules.contains_key(dotted) || self.packages.contains(dotted)
+        self.modules.contains_key(dotted)
+            || self.packages.contains(dotted)
+            || self.is_unseen(dotted)
+    }
+
+    /// Whether `dotted` is the other script of a file that stands alone.
+    pub fn is_unseen(&self, dotted: &str) -> bool {
+        self.roles.architecture.0.is_empty() && matches!(dotted, "architecture" | "training")
     }
 
     /// Resolves `from ..module import` in the file at `path` to an absolute dotted name.

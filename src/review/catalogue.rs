@@ -146,8 +146,8 @@ pub const RULES: &[Rule] = &[
         "Nothing in the file defines this name, so reading it raises NameError.",
         "Define or import it."),
     rule("prism:unsupported-syntax", "Syntax that submissions do not need",
-        "Coroutines and custom metaclasses are outside the reviewed language.",
-        "Use ordinary functions and classes."),
+        "Coroutines, custom metaclasses and what only the newest parsers read are outside the reviewed language.",
+        "Use ordinary functions and classes; put the value of an f-string's field into a variable first; indent with spaces."),
 ];
 
 /// Looks a rule up by its id.

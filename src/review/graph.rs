@@ -107,13 +107,25 @@ pub fn build(bundle: &Bundle<'_>) -> ArchitectureGraph {
             graph.interface.required.insert(symbol.to_owned());
         }
     }
-    graph.dynamic_routing.enabled = graph.calls.iter().any(|call| {
-        let call = call.to_ascii_lowercase();
-        ROUTING.iter().any(|word| call.contains(word))
-    });
+    graph.dynamic_routing.enabled = graph.calls.iter().any(|call| routes(call));
     let canonical = serde_json::to_vec(&CanonicalGraph::of(&graph));
     graph.hash = sha256_hex(&canonical.unwrap_or_default());
     graph
+}
+
+/// Whether one of [`ROUTING`] stands in a callee, in either case.
+fn routes(call: &str) -> bool {
+    let begins = |rest: &[u8], word: &str| {
+        rest.get(..word.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes()))
+    };
+    (0..call.len()).any(|start| {
+        let rest = call.as_bytes().get(start..).unwrap_or_default();
+        let first = rest.first().map_or(0, u8::to_ascii_lowercase);
+        ROUTING
+            .iter()
+            .any(|word| word.as_bytes().first() == Some(&first) && begins(rest, word))
+    })
 }
 
 fn add_file(graph: &mut ArchitectureGraph, file: &SourceFile<'_>) {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::limits::MAX_STEPS_PER_FILE;
 use super::origin::Origin;
 use super::scope::ScopeId;
-use super::seeded::Table;
+use super::seeded::{Table, roomy_table};
 
 /// What one expression can refer to; shared, because most of what is asked was asked before.
 pub type Origins<'a> = Rc<[Origin<'a>]>;
@@ -36,7 +36,7 @@ pub struct Ledger<'a> {
 impl Default for Ledger<'_> {
     fn default() -> Self {
         Ledger {
-            expressions: RefCell::default(),
+            expressions: RefCell::new(roomy_table()),
             builtins: RefCell::default(),
             value: Rc::new([Origin::Value]),
             steps_left: Cell::default(),
@@ -108,23 +108,18 @@ impl<'a> Ledger<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::readable::read;
     use super::super::rules::check_file;
-    use super::super::{NO_ROLES, on_deep_stack, read, scope::ScopeTable};
+    use super::super::{NO_ROLES, workers::on_deep_stack};
     use super::*;
-    use crate::review::bundle::{Bundle, SourceFile};
+    use crate::review::bundle::Bundle;
 
     /// Steps that the rules take for one file, and whether they were enough.
     fn steps_of(source: &str) -> (usize, bool) {
         on_deep_stack(|| {
             let file = read("case.py", source.as_bytes()).unwrap();
-            let source = SourceFile {
-                path: file.path,
-                text: &file.text,
-                body: &file.module.body,
-                scopes: ScopeTable::build(&file.module.body),
-                has_data_words: file.module.has_data_words,
-            };
-            let bundle = Bundle::new(vec![source], NO_ROLES);
+            let files = [file];
+            let bundle = Bundle::new(&files, NO_ROLES);
             check_file(&bundle, 0);
             let ledger = &bundle.ledger;
             (

@@ -69,7 +69,9 @@ fn append_python(
     let text = decode(bytes).map_err(|problem| unreadable(problem.message))?;
     let tokens = tokens_of(&text).map_err(|problem| {
         unreadable(match problem {
-            ParseProblem::Syntax { message, .. } => message,
+            ParseProblem::Syntax { message, .. } | ParseProblem::Unsupported { message, .. } => {
+                message
+            }
             ParseProblem::Limit(exceeded) => format!("too many {}", exceeded.what),
         })
     })?;

@@ -1,10 +1,16 @@
-//! The narrow door to the Python parser: the only file that names `rustpython_parser`.
+//! The narrow door to the Python parser: nothing outside of it names `rustpython_parser`.
 //!
-//! The lexer runs first and its tokens are checked against [`super::limits`] before the parser sees them, because a
+//! Tokens come from [`lexer`] and are checked against [`super::limits`] before the parser sees them, because a
 //! deep syntax tree overflows the stack when it is walked or dropped, and that cannot be caught.
 
+mod lexer;
+mod unread;
+
 pub use rustpython_parser::ast;
-use rustpython_parser::{Mode, StringKind, Tok, lexer::LexResult};
+use rustpython_parser::lexer::{LexResult, LexicalError, LexicalErrorType};
+use rustpython_parser::{Mode, StringKind, Tok};
+
+pub use lexer::difference;
 
 use super::fingerprints::TokenHashes;
 use super::limits::{self, LimitExceeded, NestingMeter};
@@ -42,6 +48,8 @@ pub struct ParsedModule {
 pub enum ParseProblem {
     /// The source is not Python as the parser knows it.
     Syntax { message: String, offset: usize },
+    /// CPython can read it.
+    Unsupported { message: String, offset: usize },
     /// The source is larger or deeper than the reviewer accepts.
     Limit(LimitExceeded),
 }
@@ -52,7 +60,7 @@ pub enum ParseProblem {
 pub fn parse_module(source: &str) -> Result<ParsedModule, ParseProblem> {
     let mut tokens = Checked {
         source,
-        lexer: rustpython_parser::lexer::lex(source, Mode::Module),
+        lexer: lexer::Lexer::new(source),
         meter: NestingMeter::default(),
         hashes: TokenHashes::for_source(source),
         has_data_words: false,
@@ -62,23 +70,51 @@ pub fn parse_module(source: &str) -> Result<ParsedModule, ParseProblem> {
     let parsed = rustpython_parser::parse_tokens(&mut tokens, Mode::Module, "<submission>");
     // a limit that is passed behind a syntax error is the finding
     tokens.by_ref().for_each(drop);
-    if let Some(problem) = tokens.problem {
-        return Err(problem);
-    }
-    match parsed {
-        Ok(ast::Mod::Module(module)) => Ok(ParsedModule {
-            body: module.body,
-            tokens: tokens.hashes,
-            has_data_words: tokens.has_data_words,
-        }),
-        Ok(_) => Err(ParseProblem::Syntax {
+    let problem = match (tokens.problem, parsed) {
+        (Some(problem), _) => problem,
+        (None, Ok(ast::Mod::Module(module))) => {
+            return Ok(ParsedModule {
+                body: module.body,
+                tokens: tokens.hashes,
+                has_data_words: tokens.has_data_words,
+            });
+        }
+        (None, Ok(_)) => ParseProblem::Syntax {
             message: "not a module".to_owned(),
             offset: 0,
-        }),
-        Err(error) => Err(ParseProblem::Syntax {
+        },
+        (None, Err(error)) => ParseProblem::Syntax {
             message: error.error.to_string(),
             offset: usize::from(error.offset),
-        }),
+        },
+    };
+    Err(problem.or_unsupported(source))
+}
+
+impl ParseProblem {
+    /// An error of syntax where CPython finds one, too, as far as can be told.
+    fn or_unsupported(self, source: &str) -> ParseProblem {
+        let ParseProblem::Syntax { offset, .. } = &self else {
+            return self;
+        };
+        let Some((offset, found)) = unread::unread(source, *offset) else {
+            return self;
+        };
+        let message = format!(
+            "a field of this f-string has {found} in it, which Python reads from 3.12 on and the reviewer does not"
+        );
+        ParseProblem::Unsupported { message, offset }
+    }
+
+    fn of_tokens(error: &LexicalError) -> ParseProblem {
+        let (message, offset) = (error.error.to_string(), usize::from(error.location));
+        match error.error {
+            LexicalErrorType::TabsAfterSpaces => ParseProblem::Unsupported {
+                message: "a tab behind spaces in an indentation, which Python reads and the reviewer does not".to_owned(),
+                offset,
+            },
+            _ => ParseProblem::Syntax { message, offset },
+        }
     }
 }
 
@@ -139,10 +175,7 @@ impl<L: Iterator<Item = LexResult>> Iterator for Checked<'_, L> {
                 .check(tok, usize::from(range.start()), usize::from(range.end()))
                 .err()
                 .map(ParseProblem::Limit),
-            Err(error) => Some(ParseProblem::Syntax {
-                message: error.error.to_string(),
-                offset: usize::from(error.location),
-            }),
+            Err(error) => Some(ParseProblem::of_tokens(error)),
         };
         self.problem = problem;
         self.problem.is_none().then_some(item)
@@ -152,19 +185,14 @@ impl<L: Iterator<Item = LexResult>> Iterator for Checked<'_, L> {
 /// Tokens of a file for [`super::normalise`], without building a tree.
 pub fn tokens_of(source: &str) -> Result<Vec<Token>, ParseProblem> {
     let mut tokens = Vec::new();
-    for item in rustpython_parser::lexer::lex(source, Mode::Module) {
+    for item in lexer::Lexer::new(source) {
         match item {
             Ok((tok, range)) => tokens.push(Token {
                 kind: kind_of(&tok),
                 start: usize::from(range.start()),
                 end: usize::from(range.end()),
             }),
-            Err(error) => {
-                return Err(ParseProblem::Syntax {
-                    message: error.error.to_string(),
-                    offset: usize::from(error.location),
-                });
-            }
+            Err(error) => return Err(ParseProblem::of_tokens(&error)),
         }
         if tokens.len() > limits::MAX_TOKENS {
             return Err(ParseProblem::Limit(LimitExceeded {

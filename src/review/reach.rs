@@ -11,7 +11,7 @@ use super::bundle::Bundle;
 use super::conditions::Conditions;
 use super::parse::ast::{Expr, Stmt};
 use super::scope::ScopeId;
-use super::seeded::{Set, Table};
+use super::seeded::{Set, Table, roomy_set, roomy_table};
 use names::Methods;
 
 /// How much of a module an import counts for.
@@ -83,15 +83,15 @@ pub fn reach<'a>(
         extent,
         definitions: bundle.files.iter().map(|_| None).collect(),
         reached: Reached::default(),
-        numbers: Table::default(),
+        numbers: roomy_table(),
         edges: Vec::new(),
         next: 0,
-        methods: Table::default(),
-        registered: Set::default(),
-        name_nodes: Table::default(),
-        definition_nodes: Table::default(),
+        methods: roomy_table(),
+        registered: roomy_set(),
+        name_nodes: roomy_table(),
+        definition_nodes: roomy_table(),
         on_main_names: Vec::new(),
-        known_edges: Set::default(),
+        known_edges: roomy_set(),
     };
     let mut roots = Vec::new();
     for (path, symbol) in entries {

@@ -185,6 +185,10 @@ impl<'b, 'a: 'b> Resolver<'b, 'a> {
         if !self.step(found) {
             return;
         }
+        if self.bundle.is_unseen(dotted) {
+            push(found, Origin::Value);
+            return;
+        }
         let inner = if dotted.is_empty() {
             name.to_owned()
         } else {

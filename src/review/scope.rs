@@ -9,7 +9,7 @@ use builder::Builder;
 use super::ledger::Followed;
 use super::parse::ast::{Constant, Expr, Stmt};
 use super::seeded::{Set, Table};
-use super::walk::{Binding, ScopeKind, Span, walk_module};
+use super::walk::{Binding, ScopeKind, Span, Visitor, walk_module};
 
 /// Index of a scope in [`ScopeTable`]; scopes are numbered in walk order, the module is 0.
 pub type ScopeId = usize;
@@ -123,10 +123,10 @@ pub struct ScopeTable<'a> {
 }
 
 impl<'a> ScopeTable<'a> {
-    /// Collects the scopes of a module.
-    pub fn build(body: &'a [Stmt]) -> ScopeTable<'a> {
+    /// Collects the scopes of a module; `companion` sees the same walk.
+    pub fn build(body: &'a [Stmt], companion: &mut impl Visitor<'a>) -> ScopeTable<'a> {
         let mut builder = Builder::default();
-        walk_module(body, &mut builder);
+        walk_module(body, &mut (&mut builder, companion));
         builder.settle_nonlocals();
         builder.table
     }

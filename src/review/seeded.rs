@@ -34,6 +34,19 @@ impl BuildHasher for Seeded {
 pub type Table<K, V> = HashMap<K, V, Seeded>;
 pub type Set<T> = HashSet<T, Seeded>;
 
+/// What the tables of most files hold.
+const ROOM: usize = 112;
+
+/// A table that does not grow for most files.
+pub fn roomy_table<K, V>() -> Table<K, V> {
+    Table::with_capacity_and_hasher(ROOM, Seeded::default())
+}
+
+/// A set that does not grow for most files.
+pub fn roomy_set<T>() -> Set<T> {
+    Set::with_capacity_and_hasher(ROOM, Seeded::default())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,4 +1,4 @@
-//! Where the time of a review goes, for `just bench-review --stages`.
+//! Where the time of a review goes, for `just bench-review`.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 use super::bundle::Bundle;
 use super::finding::sha256_hex;
 use super::hooks;
-use super::{
-    DistributedPolicy, Roles, ast_digest, distributed, fingerprints, graph, on_deep_stack, read,
-    rules, sources_of,
-};
+use super::readable::read;
+use super::workers::on_deep_stack;
+use super::{DistributedPolicy, Roles, ast_digest, distributed, fingerprints, graph, rules};
 
 /// Does the stages of one review in their order and says how long each took. Nothing where a file cannot be read.
 pub fn stages(
@@ -29,10 +28,8 @@ pub fn stages(
             decoded.push(read(path, bytes).ok()?);
         }
         lap("decode and parse");
-        let sources = sources_of(&decoded);
-        lap("scopes");
-        let bundle = Bundle::new(sources, *roles);
-        lap("names of the bundle");
+        let bundle = Bundle::new(&decoded, *roles);
+        lap("scopes and names");
         for index in 0..bundle.files.len() {
             rules::check_file(&bundle, index);
         }

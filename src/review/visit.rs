@@ -71,3 +71,56 @@ pub trait Visitor<'a> {
     /// visited.
     fn too_deep(&mut self, span: Span);
 }
+
+/// Two visitors on one walk.
+impl<'a, A: Visitor<'a>, B: Visitor<'a>> Visitor<'a> for (&mut A, &mut B) {
+    fn statement(&mut self, statement: &'a Stmt) {
+        self.0.statement(statement);
+        self.1.statement(statement);
+    }
+
+    fn expression(&mut self, expression: &'a Expr) {
+        self.0.expression(expression);
+        self.1.expression(expression);
+    }
+
+    fn pattern(&mut self, pattern: &'a Pattern) {
+        self.0.pattern(pattern);
+        self.1.pattern(pattern);
+    }
+
+    fn identifier(&mut self, name: &'a str, span: Span) {
+        self.0.identifier(name, span);
+        self.1.identifier(name, span);
+    }
+
+    fn enter_scope(&mut self, kind: ScopeKind, name: &'a str) {
+        self.0.enter_scope(kind, name);
+        self.1.enter_scope(kind, name);
+    }
+
+    fn leave_scope(&mut self) {
+        self.0.leave_scope();
+        self.1.leave_scope();
+    }
+
+    fn bind(&mut self, name: &'a str, span: Span, binding: Binding<'a>, settled: Option<usize>) {
+        self.0.bind(name, span, binding, settled);
+        self.1.bind(name, span, binding, settled);
+    }
+
+    fn declare_global(&mut self, name: &'a str) {
+        self.0.declare_global(name);
+        self.1.declare_global(name);
+    }
+
+    fn declare_nonlocal(&mut self, name: &'a str) {
+        self.0.declare_nonlocal(name);
+        self.1.declare_nonlocal(name);
+    }
+
+    fn too_deep(&mut self, span: Span) {
+        self.0.too_deep(span);
+        self.1.too_deep(span);
+    }
+}

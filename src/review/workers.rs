@@ -1,5 +1,6 @@
-//! Threads that review one submission after the other.
+//! Stacks that hold the deepest tree: threads that review one submission after the other, and a stack for one review.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::LazyLock;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -25,4 +26,14 @@ pub fn on_workers<T: Send>(work: impl FnOnce() -> T + Send) -> T {
         Some(workers) => workers.install(work),
         None => work(),
     }
+}
+
+/// Runs `work` on a stack that holds the deepest tree that the limits let through: this thread's own, where there is
+/// enough of it left, or a new one.
+pub fn on_deep_stack<T>(work: impl FnOnce() -> T) -> Option<T> {
+    // fails by a panic where there is no memory for the stack
+    catch_unwind(AssertUnwindSafe(|| {
+        stacker::maybe_grow(STACK_BYTES, STACK_BYTES, work)
+    }))
+    .ok()
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::hash::{bytes, finish, mix};
-use super::set;
+use super::set::set;
 use crate::review::bundle::Bundle;
 use crate::review::graph::ArchitectureGraph;
 use crate::review::parse::ast::{Expr, Pattern, Stmt};

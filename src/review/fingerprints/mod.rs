@@ -3,6 +3,7 @@
 
 mod hash;
 mod historical;
+mod set;
 mod shingles;
 mod structure;
 
@@ -60,11 +61,4 @@ pub fn take(
             .map(|file| file.path.to_owned())
             .collect(),
     }
-}
-
-/// Sorts and removes repetitions.
-fn set(mut hashes: Vec<u32>) -> Vec<u32> {
-    hashes.sort_unstable();
-    hashes.dedup();
-    hashes
 }

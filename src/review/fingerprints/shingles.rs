@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::hash::{bytes, finish, mix};
-use super::set;
+use super::set::set;
 
 /// Tokens in one window.
 const WINDOW: usize = 5;

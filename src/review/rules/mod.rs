@@ -24,7 +24,7 @@ use super::ledger::{ExpressionKey, Origins};
 use super::limits::{MAX_FINDINGS_PER_FILE, MAX_SCOPE_DEPTH, MAX_WALK_DEPTH};
 use super::parse::ast::{Expr, Pattern, Stmt};
 use super::scope::{ScopeCursor, ScopeId};
-use super::seeded::Set;
+use super::seeded::{Set, roomy_set};
 use super::walk::{Binding, ScopeKind, Span, Visitor, walk_module};
 use literals::Literals;
 
@@ -46,7 +46,7 @@ pub fn check_file(bundle: &Bundle<'_>, index: usize) -> (Vec<Finding>, usize) {
         file,
         index,
         cursor: ScopeCursor::default(),
-        settled: Set::default(),
+        settled: roomy_set(),
         findings: Vec::new(),
         places: Set::default(),
         literals: Literals::default(),

@@ -190,6 +190,23 @@ fn own_modules_are_followed() {
 }
 
 #[test]
+fn a_file_that_stands_alone_may_import_the_other_script() {
+    for (source, is_accepted) in [
+        (
+            "from architecture import build_model\n\nmodel = build_model(1)\n",
+            true,
+        ),
+        ("import training\n\ntraining.train(1)\n", true),
+        ("from layers import Block\n", false),
+        ("import architecture\n\nx = [architecture]\n", false),
+    ] {
+        let review = super::super::review_source("case.py", source.as_bytes());
+        let got = review.verdict == super::super::Verdict::Accepted;
+        assert_eq!(got, is_accepted, "{source}: {:?}", review.findings);
+    }
+}
+
+#[test]
 fn packages_and_nested_entries_resolve() {
     let files = bundle(&[
         (

@@ -67,6 +67,22 @@ def h[T: eval](x: T):
 x = 1
 y = = 2
 
+#: an f-string of Python 3.12 -> unsupported-syntax@2
+names = ["a"]
+text = f"{" ".join(names)}"
+
+#: an f-string of Python 3.12 over several lines -> unsupported-syntax@1
+text = f"{
+    1
+}"
+
+#: a tab behind spaces in an indentation -> unsupported-syntax@2
+if True:
+  	x = 1
+
+#: an f-string that no Python reads -> syntax-error@1
+text = f"{}"
+
 #: two hundred and one open brackets -> source-limit@1
 x = (((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((1)))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))))
 
