@@ -230,8 +230,8 @@ mod tests {
     }
 
     fn claims(sha256: &str) -> Value {
-        let hotkey = Hotkey::from_seed(&[1; 32]);
-        let signed = hotkey.sign(sha256, "n", now(), 42, &[3; 32]);
+        let hotkey = Hotkey::from_seed(&[1; 32]).unwrap();
+        let signed = hotkey.sign(sha256, "n", now(), 42);
         json!({"hotkey": signed.hotkey, "nonce": signed.nonce, "submitted_at": signed.submitted_at, "signature": hex(&signed.signature)})
     }
 
@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     fn every_form_is_signed_by_what_lies_there() {
-        let address = Hotkey::from_seed(&[1; 32]).address(42);
+        let address = Hotkey::from_seed(&[1; 32]).unwrap().address(42);
         let files = BTreeMap::from([("model.py".to_owned(), b"x".to_vec())]);
         let packed = sha256(&bundle::pack_files(&files).unwrap());
         let forms = [
@@ -317,7 +317,7 @@ mod tests {
     #[test]
     fn a_name_alone_owns_nothing_and_a_refusal_is_no_other_s_submission() {
         let mut named = delivery(Content::Zip(b"PK".to_vec()));
-        let address = Hotkey::from_seed(&[1; 32]).address(42);
+        let address = Hotkey::from_seed(&[1; 32]).unwrap().address(42);
         named.sidecar = Some(json!({"hotkey": address}).to_string().into_bytes());
         let admitted = arrival(named.clone(), Mode::Optional);
         assert_eq!(admitted.hotkey, None);

@@ -225,7 +225,8 @@ fn nonces_are_remembered_and_a_limit_leaves_files_where_they_are() {
 
     // What was taken in stays as it is, whoever may submit from now on.
     let before = outbox::snapshot(&contest.outbox());
-    contest.change(json!({"identity": {"own_hotkey": Hotkey::from_seed(&SEED).address(42)}}));
+    contest
+        .change(json!({"identity": {"own_hotkey": Hotkey::from_seed(&SEED).unwrap().address(42)}}));
     assert_eq!(contest.run().json()["processed"], json!([]));
     assert_eq!(outbox::snapshot(&contest.outbox()), before);
     signed(&contest, "fourth.zip", &forbidden("fourth"), "again");
