@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::{Duration, Instant, SystemTime};
 
 use prism::outbox::Outbox;
@@ -23,6 +23,14 @@ const LONGEST_RUN: Duration = Duration::from_secs(1_500);
 pub fn turn() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Held for reading while a short command runs, for writing by who takes all processes that the machine has.
+static MACHINE: RwLock<()> = RwLock::new(());
+
+/// No short command runs meanwhile: it could start nothing. To be asked for after the [`turn`].
+pub fn alone() -> RwLockWriteGuard<'static, ()> {
+    MACHINE.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether bubblewrap can build a wall on this machine.
@@ -75,6 +83,7 @@ impl Ran {
 
 /// Runs a short command to its end.
 pub fn finish(command: &mut Command) -> Ran {
+    let _machine = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
     let output = command.output().expect("prism starts");
     Ran {
         code: output.status.code(),

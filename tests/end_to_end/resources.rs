@@ -10,7 +10,7 @@ use prism::sandbox::{self, Breach, Command, Isolation, Limits, Mount, python};
 
 use serde_json::json;
 
-use crate::contest::{Contest, has_bwrap, repository, turn, wait_for};
+use crate::contest::{Contest, alone, has_bwrap, repository, turn, wait_for};
 use crate::submissions::{SMALL, training, training_with};
 use crate::zips;
 
@@ -171,6 +171,7 @@ fn a_fork_bomb_ends_and_takes_its_children_along() {
         return;
     }
     let _turn = turn();
+    let _alone = alone();
     let bomb =
         "while True:\n    try:\n        os.fork()\n    except OSError:\n        time.sleep(0.01)";
     let breach = breach_of("fork bomb", bomb);
